@@ -1,0 +1,1 @@
+"""Croupier: the gateway between a casino platform and its game providers."""

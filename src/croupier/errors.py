@@ -1,0 +1,129 @@
+"""What can go wrong, in one table: every error has one stable code and exactly one retry class.
+
+An *outcome* is a business decision and never appears here. An *error* means Croupier could not decide or deliver;
+its kind alone says whether money moved and what the caller may do. A *violation* is a fault of Croupier's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Retry(StrEnum):
+    """What the caller may do next."""
+
+    SAME_KEY_NOW = "same_key_now"
+    AFTER_WAIT = "after_wait"
+    PROBE_FIRST = "probe_first"
+    NEVER = "never"
+    HUMAN = "human"
+
+
+class MoneyMoved(StrEnum):
+    """What an error says about money (`money.md`, "What the caller may conclude")."""
+
+    NO = "no"
+    YES = "yes"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """One row of the catalogue: stable code, HTTP status, retry class, what it says about money, short title."""
+
+    code: str
+    status: int
+    retry: Retry
+    money_moved: MoneyMoved
+    title: str
+
+    @property
+    def retryable(self) -> bool:
+        """Whether repeating the same request, signed anew, may succeed."""
+        return self.retry in (Retry.SAME_KEY_NOW, Retry.AFTER_WAIT)
+
+
+class CroupierError(Exception):
+    """An error of the catalogue with what was wrong this time.
+
+    `detail` says what is wrong and what would be right; `field` names the offending member of the request;
+    `reason` is a class within the kind (authentication only); `retry_after_s` is in seconds.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        detail: str,
+        *,
+        field: str | None = None,
+        reason: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(f"{kind.code}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.field = field
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class Violation(Exception):
+    """A fault of Croupier's own, such as books that do not sum to zero. Rolls back and alerts; never a decision."""
+
+
+def _final(code: str, status: int, title: str) -> ErrorKind:
+    return ErrorKind(code, status, Retry.NEVER, MoneyMoved.NO, title)
+
+
+def _later(code: str, status: int, title: str) -> ErrorKind:
+    return ErrorKind(code, status, Retry.AFTER_WAIT, MoneyMoved.UNKNOWN, title)
+
+
+UNAUTHENTICATED: Final = ErrorKind(
+    "unauthenticated", 401, Retry.SAME_KEY_NOW, MoneyMoved.UNKNOWN, "The request could not be authenticated"
+)
+FORBIDDEN: Final = _final("forbidden", 403, "This key may not do that")
+MALFORMED: Final = _final("malformed", 400, "The request is not well formed")
+IDEMPOTENCY_KEY_MISSING: Final = _final(
+    "idempotency_key_missing", 400, "This request needs an Idempotency-Key"
+)
+UNKNOWN_PATH: Final = _final("unknown_path", 404, "There is nothing at this path")
+UNKNOWN_PROVIDER: Final = _final("unknown_provider", 404, "No provider account has this id")
+UNKNOWN_SESSION: Final = _final("unknown_session", 404, "No session has this id")
+UNKNOWN_PLAYER: Final = _final("unknown_player", 404, "No player has this id")
+UNKNOWN_ROUND: Final = _final("unknown_round", 404, "No round has this id")
+UNKNOWN_GAME: Final = _final("unknown_game", 404, "No game has this id")
+METHOD_NOT_ALLOWED: Final = _final("method_not_allowed", 405, "This path does not take that method")
+REQUEST_TIMEOUT: Final = ErrorKind(
+    "request_timeout", 408, Retry.SAME_KEY_NOW, MoneyMoved.UNKNOWN, "The request body did not arrive in time"
+)
+REFERENCE_CONFLICT: Final = _final("reference_conflict", 409, "This reference was used for something else")
+SESSION_MISMATCH: Final = _final(
+    "session_mismatch", 409, "Session, player, asset, game and key do not belong together"
+)
+ILLEGAL_TRANSITION: Final = _final("illegal_transition", 409, "The session's state does not allow this")
+IN_FLIGHT: Final = _later("in_flight", 409, "The same request is still being worked on")
+BODY_TOO_LARGE: Final = _final("body_too_large", 413, "The request body is too large")
+UNSUPPORTED_MEDIA_TYPE: Final = _final("unsupported_media_type", 415, "The body must be application/json")
+AMOUNT_NOT_REPRESENTABLE: Final = _final(
+    "amount_not_representable", 422, "The amount does not fit the asset exactly"
+)
+UNKNOWN_ASSET: Final = _final("unknown_asset", 422, "No asset has this code")
+IDEMPOTENCY_KEY_REUSED: Final = _final(
+    "idempotency_key_reused", 422, "This Idempotency-Key was used for another request"
+)
+CONTRACT_MISSING: Final = ErrorKind(
+    "contract_missing", 409, Retry.HUMAN, MoneyMoved.NO, "No contract covers this provider, game and asset"
+)
+OVERLOADED: Final = _later("overloaded", 503, "Croupier is at its limit; repeat the request")
+UNAVAILABLE: Final = _later("unavailable", 503, "The database could not be reached in time")
+INTERNAL: Final = ErrorKind(
+    "internal", 500, Retry.SAME_KEY_NOW, MoneyMoved.UNKNOWN, "Croupier failed; repeat the same reference"
+)
+
+CATALOGUE: Final[dict[str, ErrorKind]] = {
+    kind.code: kind for kind in list(globals().values()) if isinstance(kind, ErrorKind)
+}
+"""Every error kind by its code."""

@@ -1,0 +1,1 @@
+"""The one guarded write path for money: command in, facts loaded, decision made purely, everything written at once."""

@@ -1,0 +1,227 @@
+"""Canonical commands: what callers ask for, in our words, once it is verified and decoded.
+
+A `Call` is the unit that is decided: one or several actions, in order, all or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from croupier.moneypath.outcomes import Outcome
+from croupier.play.session import Opening
+from croupier.wallet.accounts import CASH_FUND
+
+OPERATOR: Final = "operator"
+"""The operator's own namespace of references; no provider account may have this id."""
+
+OPERATOR_CANCEL: Final = "operator:cancel"
+"""References of cancelled withdrawals: the withdrawal's reference in a namespace that nothing else writes."""
+
+
+class WinKind(StrEnum):
+    """What is won, and so where it is paid from."""
+
+    WIN = "win"
+    JACKPOT = "jackpot"
+    PROMO = "promo"
+
+
+class Nonce(Struct, frozen=True, gc=False):
+    """A verified request's nonce, spent whatever follows."""
+
+    bucket: int
+    key_id: str
+    nonce: str
+    expires_at: datetime
+
+
+class Idempotency(Struct, frozen=True, gc=False):
+    """An operator request's key, scoped to its API key, and how its outcomes become the stored answer."""
+
+    bucket: int
+    api_key_id: str
+    key: str
+    fingerprint: str
+    expires_at: datetime
+    render: Callable[[tuple[Outcome, ...]], tuple[int, str]]
+
+
+class Contract(Struct, frozen=True, gc=False):
+    """The contract in force now for a provider and asset, for wins that belong to no session."""
+
+    jackpot_pool: str | None
+    promo_source: str
+
+
+class _Money(Struct, frozen=True, gc=False, kw_only=True):
+    reference: str
+    player_id: str
+    asset: str
+    amount: int
+    occurred_at: datetime
+
+
+class Bet(_Money, frozen=True, gc=False, kw_only=True):
+    """A stake. `contribution` is in minor units when the asset can hold it; `contribution_text` as it was sent."""
+
+    session_id: UUID
+    round_id: str
+    game_id: str
+    contribution: int = 0
+    contribution_text: str | None = None
+
+
+class Win(_Money, frozen=True, gc=False, kw_only=True):
+    """A win of any kind. Session and round may be absent for jackpot and promo wins; `contract` stands in then."""
+
+    kind: WinKind
+    session_id: UUID | None = None
+    round_id: str | None = None
+    game_id: str | None = None
+    close_round: bool = False
+    contract: Contract | None = None
+
+
+class Rollback(Struct, frozen=True, gc=False, kw_only=True):
+    """Undo one earlier transaction of the same provider. What is given besides the target must agree with it."""
+
+    reference: str
+    target_reference: str
+    player_id: str
+    occurred_at: datetime
+    session_id: UUID | None = None
+    round_id: str | None = None
+    asset: str | None = None
+    reason: str | None = None
+
+
+class CloseRound(Struct, frozen=True, gc=False, kw_only=True):
+    """A round is over. `outcome` and `fairness` are JSON texts, kept as evidence."""
+
+    reference: str
+    session_id: UUID
+    round_id: str
+    player_id: str
+    occurred_at: datetime
+    outcome: str | None = None
+    fairness: str | None = None
+
+
+class ReadBalance(Struct, frozen=True, gc=False, kw_only=True):
+    """A player's balance as the provider asks for it. Decides nothing, moves nothing."""
+
+    session_id: UUID
+    player_id: str
+    asset: str
+
+
+class Deposit(_Money, frozen=True, gc=False, kw_only=True):
+    """Money comes in through the cashier."""
+
+    fund: str = CASH_FUND
+
+
+class Withdrawal(_Money, frozen=True, gc=False, kw_only=True):
+    """Money goes out through the cashier."""
+
+    fund: str = CASH_FUND
+
+
+class CancelWithdrawal(Struct, frozen=True, gc=False, kw_only=True):
+    """A withdrawal did not leave the house after all, or must not any more."""
+
+    reference: str
+    player_id: str
+    asset: str
+    occurred_at: datetime
+
+
+class OpenSession(Struct, frozen=True, gc=False, kw_only=True):
+    """A session begins, in state created. The id is made by the caller, so that a redo is recognised."""
+
+    session_id: UUID
+    opening: Opening
+
+
+class ConfirmLaunch(Struct, frozen=True, gc=False, kw_only=True):
+    """The provider confirmed the launch and said where the game is."""
+
+    session_id: UUID
+    player_id: str
+    launch_url: str
+
+
+class FailLaunch(Struct, frozen=True, gc=False, kw_only=True):
+    """The provider certainly refused the launch."""
+
+    session_id: UUID
+    player_id: str
+    reason: str
+
+
+class CloseSession(Struct, frozen=True, gc=False, kw_only=True):
+    """Play ends: unplayed sessions are cancelled, played ones settle when their rounds are closed."""
+
+    session_id: UUID
+    player_id: str
+    reason: str
+
+
+class SpendNonce(Struct, frozen=True, gc=False, kw_only=True):
+    """A verified request that could not be decoded: only its nonce counts."""
+
+    player_id: str
+
+
+class RefuseCredit(Struct, frozen=True, gc=False, kw_only=True):
+    """A verified credit that cannot be booked as it is. A player may be owed money, so finance is told."""
+
+    player_id: str
+    reference: str
+    code: str
+    detail: str
+    amount_text: str
+
+
+Action = (
+    Bet
+    | Win
+    | Rollback
+    | CloseRound
+    | ReadBalance
+    | Deposit
+    | Withdrawal
+    | CancelWithdrawal
+    | OpenSession
+    | ConfirmLaunch
+    | FailLaunch
+    | CloseSession
+    | SpendNonce
+    | RefuseCredit
+)
+
+
+class Call(Struct, frozen=True, gc=False, kw_only=True):
+    """One request: actions in order, decided all or none, for one player.
+
+    `request_id` is this attempt's own, so that a redo after a lost commit is told from a repeat by the caller.
+    `provider` is the provider account, or the operator's namespace; `time_source` names whose clock `occurred_at` is.
+    """
+
+    provider: str
+    player_id: str
+    bucket: int
+    request_id: UUID
+    correlation_id: str
+    actions: tuple[Action, ...]
+    nonce: Nonce | None = None
+    idempotency: Idempotency | None = None
+    trace_id: str | None = None
+    time_source: str = "provider"
+    pools: tuple[str, ...] = ()

@@ -1,0 +1,94 @@
+"""Bets: the only provider action that takes money, and so the only one that can be declined on its merits."""
+
+from __future__ import annotations
+
+import msgspec
+
+from croupier.errors import CroupierError
+from croupier.moneypath.commands import Bet, Call
+from croupier.moneypath.decide.binding import find_session
+from croupier.moneypath.decide.history import Happening, change_round, record, round_of
+from croupier.moneypath.decide.repeat import decide_known
+from croupier.moneypath.decide.verdict import (
+    Subject,
+    Verdict,
+    approved,
+    decline,
+    entry_for,
+    refuse,
+    render_reference,
+)
+from croupier.moneypath.facts import Facts, Stamp
+from croupier.moneypath.outcomes import INSUFFICIENT_FUNDS, ROUND_CLOSED, SESSION_NOT_ACTIVE
+from croupier.play.round import RoundChange, RoundState
+from croupier.play.session import Change, Session, State, is_open_for_play
+from croupier.wallet.accounts import wallet_of
+from croupier.wallet.entries import Purse, Terms, plan_bet
+
+
+def decide_bet(facts: Facts, call: Call, bet: Bet, stamp: Stamp) -> Verdict:
+    """Approve a stake, or decline it for ever under its reference."""
+    subject = Subject(
+        action="bet",
+        reference=bet.reference,
+        player_id=bet.player_id,
+        asset=bet.asset,
+        amount=bet.amount,
+        session_id=bet.session_id,
+        provider_round_id=bet.round_id,
+        game_id=bet.game_id,
+    )
+    known = decide_known(facts, call, subject, stamp)
+    if known is not None:
+        return known
+    session = find_session(
+        facts, call, bet.session_id, player_id=bet.player_id, asset=bet.asset, game_id=bet.game_id
+    )
+    if isinstance(session, CroupierError):
+        return refuse(session)
+    balance = facts.balance(wallet_of(bet.player_id, bet.asset))
+    code = _decline_code(facts, session, bet, stamp, balance)
+    if code is not None:
+        return decline(call, subject, stamp, code=code, balance=balance)
+    return _approve(facts, call, bet, subject, session, stamp)
+
+
+def _decline_code(facts: Facts, session: Session, bet: Bet, stamp: Stamp, balance: int) -> str | None:
+    if not is_open_for_play(session, stamp.now):
+        return SESSION_NOT_ACTIVE
+    round_ = round_of(facts, session, bet.round_id)
+    if round_ is not None and round_.state != RoundState.OPEN:
+        return ROUND_CLOSED
+    return INSUFFICIENT_FUNDS if balance < bet.amount else None
+
+
+def _approve(facts: Facts, call: Call, bet: Bet, subject: Subject, session: Session, stamp: Stamp) -> Verdict:
+    purse = Purse(bet.player_id, bet.asset, call.provider, session.id)
+    terms = Terms(session.jackpot_pool, session.promo_source)
+    legs = plan_bet(purse, bet.amount, bet.contribution, terms)
+    details = _details(bet)
+    entry = entry_for(call, subject, legs, stamp, occurred_at=bet.occurred_at, details=details)
+    round_, round_change, held = change_round(
+        facts, session, bet.round_id, RoundChange(bets=1, live_bets=1, staked=bet.amount), stamp
+    )
+    journal_id = None if entry is None else entry.id
+    happening = Happening(
+        cause="bet",
+        occurred_at=bet.occurred_at,
+        reference=bet.reference,
+        round_id=bet.round_id,
+        to_state=State.ACTIVE.value,
+        journal_ids=() if journal_id is None else (journal_id,),
+        change=Change(staked=bet.amount, contributed=bet.contribution, rounds_open=held, round=round_change),
+    )
+    balance = facts.balance(wallet_of(bet.player_id, bet.asset)) - bet.amount
+    outcome = approved(subject, journal_id=journal_id, balance=balance, asset=bet.asset)
+    reference = render_reference(call, subject, outcome, stamp)
+    effects = record(call, session, happening, stamp, round_=round_, reference=reference, entry=entry)
+    return Verdict(outcome=outcome, effects=effects)
+
+
+def _details(bet: Bet) -> str | None:
+    if bet.contribution_text is None:
+        return None
+    return msgspec.json.encode({"jackpot_contribution": bet.contribution_text}).decode()

@@ -1,0 +1,178 @@
+"""A whole call: its actions in order, all or none, and the operator's stored answer around them."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from msgspec import structs
+
+from croupier.errors import IDEMPOTENCY_KEY_REUSED, CroupierError
+from croupier.moneypath.commands import (
+    Action,
+    Bet,
+    Call,
+    CancelWithdrawal,
+    CloseRound,
+    CloseSession,
+    ConfirmLaunch,
+    Deposit,
+    FailLaunch,
+    Idempotency,
+    OpenSession,
+    ReadBalance,
+    RefuseCredit,
+    Rollback,
+    SpendNonce,
+    Win,
+    Withdrawal,
+)
+from croupier.moneypath.decide.bet import decide_bet
+from croupier.moneypath.decide.binding import find_session
+from croupier.moneypath.decide.cash import decide_cancel, decide_deposit, decide_withdrawal
+from croupier.moneypath.decide.close_round import decide_close_round
+from croupier.moneypath.decide.rollback import decide_rollback
+from croupier.moneypath.decide.sessions import decide_close, decide_confirm, decide_fail, decide_open
+from croupier.moneypath.decide.verdict import Subject, Verdict, finding, refuse
+from croupier.moneypath.decide.win import decide_win
+from croupier.moneypath.facts import Effects, Facts, Stamp, StoredAnswer
+from croupier.moneypath.outcomes import APPROVED, OK, Outcome
+from croupier.wallet.accounts import wallet_of
+
+Answer = tuple[Outcome, ...] | CroupierError
+"""What a call gets: one outcome for each action, or one error for all of it."""
+
+
+def decide_call(facts: Facts, call: Call, stamp: Stamp) -> Answer:
+    """Decide a call and take its effects into the facts.
+
+    Actions are decided in order. The first that is not approved ends the call: what the earlier ones newly did is
+    taken back, and only that action's decline is kept. Repeats inside a call are legal.
+    """
+    answered = _stored_answer(facts, call)
+    if answered is not None:
+        return answered
+    mark = facts.mark()
+    outcomes: list[Outcome] = []
+    for action in call.actions:
+        verdict = decide_action(facts, call, action, stamp)
+        if not verdict.is_approved and outcomes:
+            facts.undo_to(mark)
+            verdict = _with_untouched_balance(facts, call, verdict)
+        if verdict.effects is not None:
+            facts.apply(verdict.effects)
+        if verdict.error is not None:
+            return verdict.error
+        assert verdict.outcome is not None, "a verdict is an outcome or an error"  # noqa: S101 (narrowing)
+        outcomes.append(verdict.outcome)
+        if not verdict.is_approved:
+            return _with_answer(facts, call, _none_applied(call, outcomes))
+    return _with_answer(facts, call, tuple(outcomes))
+
+
+def decide_action(facts: Facts, call: Call, action: Action, stamp: Stamp) -> Verdict:
+    """One action's verdict; its effects are not taken in."""
+    match action:
+        case Bet():
+            return decide_bet(facts, call, action, stamp)
+        case Win():
+            return decide_win(facts, call, action, stamp)
+        case CloseRound():
+            return decide_close_round(facts, call, action, stamp)
+        case Rollback():
+            return decide_rollback(facts, call, action, stamp)
+        case ReadBalance():
+            return _decide_balance(facts, call, action)
+        case Deposit():
+            return decide_deposit(facts, call, action, stamp)
+        case Withdrawal():
+            return decide_withdrawal(facts, call, action, stamp)
+        case CancelWithdrawal():
+            return decide_cancel(facts, call, action, stamp)
+        case OpenSession():
+            return decide_open(facts, call, action, stamp)
+        case ConfirmLaunch():
+            return decide_confirm(facts, call, action, stamp)
+        case FailLaunch():
+            return decide_fail(facts, call, action, stamp)
+        case CloseSession():
+            return decide_close(facts, call, action, stamp)
+        case SpendNonce():
+            return Verdict(outcome=Outcome(APPROVED, OK, ""))
+        case RefuseCredit():
+            return _decide_refused_credit(call, action, stamp)
+        case _:
+            assert_never(action)
+
+
+def _decide_balance(facts: Facts, call: Call, action: ReadBalance) -> Verdict:
+    session = find_session(facts, call, action.session_id, player_id=action.player_id, asset=action.asset)
+    if isinstance(session, CroupierError):
+        return refuse(session)
+    balance = facts.balance(wallet_of(action.player_id, action.asset))
+    return Verdict(outcome=Outcome(APPROVED, OK, "", None, balance, action.asset, session_id=session.id))
+
+
+def _decide_refused_credit(call: Call, action: RefuseCredit, stamp: Stamp) -> Verdict:
+    about = Subject(action="refused_credit", reference=action.reference, player_id=action.player_id)
+    found = finding(
+        call,
+        stamp,
+        kind="refused_credit",
+        subject=f"{action.reference}:{action.code}",
+        explanation=f"{action.detail} (amount as sent: {action.amount_text})",
+        about=about,
+    )
+    return Verdict(outcome=Outcome(APPROVED, OK, action.reference), effects=Effects(breaks=(found,)))
+
+
+def _with_untouched_balance(facts: Facts, call: Call, verdict: Verdict) -> Verdict:
+    """A decline that stops a call tells the balance as it is now that the earlier actions are taken back."""
+    outcome, effects = verdict.outcome, verdict.effects
+    if outcome is None or outcome.asset is None or effects is None or effects.reference is None:
+        return verdict
+    balance = facts.balance(wallet_of(call.player_id, outcome.asset))
+    reference = structs.replace(effects.reference, balance=balance)
+    return Verdict(
+        outcome=structs.replace(outcome, balance=balance),
+        effects=structs.replace(effects, reference=reference),
+    )
+
+
+def _none_applied(call: Call, outcomes: list[Outcome]) -> tuple[Outcome, ...]:
+    """Every action of a call that did not happen gets the decline that stopped it, under its own reference."""
+    stopped = outcomes[-1]
+    if len(call.actions) == 1:
+        return (stopped,)
+    shared = []
+    for position, action in enumerate(call.actions):
+        reference = getattr(action, "reference", "")
+        own = outcomes[position] if position < len(outcomes) else None
+        is_own = own is stopped or (own is not None and own.is_repeat)
+        shared.append(own if is_own and own is not None else structs.replace(stopped, reference=reference))
+    return tuple(shared)
+
+
+def _stored_answer(facts: Facts, call: Call) -> Answer | None:
+    wanted = call.idempotency
+    if wanted is None:
+        return None
+    stored = facts.answers.get((wanted.api_key_id, wanted.key))
+    if stored is None:
+        return None
+    if stored.fingerprint != wanted.fingerprint:
+        detail = "this Idempotency-Key was used for a request with other content; use a new key"
+        return CroupierError(IDEMPOTENCY_KEY_REUSED, detail, field="Idempotency-Key")
+    return (Outcome(APPROVED, OK, "", is_repeat=True, answer=(stored.status, stored.body)),)
+
+
+def _with_answer(facts: Facts, call: Call, outcomes: tuple[Outcome, ...]) -> Answer:
+    if call.idempotency is not None:
+        facts.apply(Effects(answer=_render_answer(call.idempotency, outcomes)))
+    return outcomes
+
+
+def _render_answer(wanted: Idempotency, outcomes: tuple[Outcome, ...]) -> StoredAnswer:
+    status, body = wanted.render(outcomes)
+    return StoredAnswer(
+        wanted.bucket, wanted.api_key_id, wanted.key, wanted.fingerprint, status, body, wanted.expires_at
+    )

@@ -1,0 +1,92 @@
+"""References met again: the stored answer for the same content, a conflict for other content, a tombstone's decline."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from croupier.errors import REFERENCE_CONFLICT, CroupierError
+from croupier.moneypath.commands import Call
+from croupier.moneypath.decide.verdict import (
+    Subject,
+    Verdict,
+    declined,
+    refuse,
+    refused_credit,
+    render_reference,
+)
+from croupier.moneypath.facts import Break, Effects, Facts, Reference, Stamp
+from croupier.moneypath.outcomes import TOMBSTONE, TOMBSTONED, Outcome
+from croupier.wallet.accounts import wallet_of
+
+CREDITS: Final = frozenset({"win", "jackpot_win", "promo_win", "rollback", "deposit", "withdrawal_cancel"})
+"""Actions that give a player money: their refusal is finance's business."""
+
+
+def decide_known(facts: Facts, call: Call, subject: Subject, stamp: Stamp) -> Verdict | None:
+    """The verdict for a reference that is known already; None for a new one."""
+    stored = facts.references.get((call.provider, subject.reference))
+    if stored is None:
+        return None
+    if stored.status == TOMBSTONE:
+        return _claim_tombstone(facts, call, subject, stored, stamp)
+    difference = differing_field(stored, subject)
+    if difference is not None:
+        return _conflict(call, subject, stored, stamp, difference)
+    return Verdict(outcome=render_stored(stored, is_repeat=stored.request_id != call.request_id))
+
+
+def render_stored(stored: Reference, *, is_repeat: bool) -> Outcome:
+    """The original outcome of a reference."""
+    return Outcome(
+        stored.status,
+        stored.code,
+        stored.reference,
+        stored.journal_id,
+        stored.balance,
+        stored.asset,
+        is_repeat,
+        stored.session_id,
+    )
+
+
+def differing_field(stored: Reference, subject: Subject) -> str | None:
+    """The first field of the fingerprint in which the two differ. What one of them leaves out is not compared."""
+    pairs: tuple[tuple[str, Any, Any], ...] = (
+        ("action", stored.action, subject.action),
+        ("player_id", stored.player_id, subject.player_id),
+        ("target_reference", stored.target_reference, subject.target_reference),
+        ("asset", stored.asset, subject.asset),
+        ("amount", stored.amount, subject.amount),
+        ("round_id", stored.provider_round_id, subject.provider_round_id),
+        ("game_id", stored.game_id, subject.game_id),
+    )
+    for name, before, now in pairs:
+        if before != now and before is not None and now is not None:
+            return name
+    return None
+
+
+def _conflict(call: Call, subject: Subject, stored: Reference, stamp: Stamp, field: str) -> Verdict:
+    error = CroupierError(
+        REFERENCE_CONFLICT,
+        f"reference {subject.reference} was used before with another {field}; nothing moved",
+        field=field,
+    )
+    if subject.action not in CREDITS:
+        return refuse(error)
+    explanation = f"a {subject.action} reuses the reference of a {stored.action} with another {field}"
+    subject_of_break = refused_credit(call, stamp, subject, code=f"conflict:{field}", explanation=explanation)
+    return refuse(error, (subject_of_break,))
+
+
+def _claim_tombstone(facts: Facts, call: Call, subject: Subject, stored: Reference, stamp: Stamp) -> Verdict:
+    """The transaction whose rollback came first arrives: declined for ever, and the row now says what it was."""
+    asset = subject.asset
+    balance = facts.balance(wallet_of(subject.player_id, asset)) if asset else None
+    outcome = declined(subject, code=TOMBSTONED, balance=balance, asset=asset)
+    claim = render_reference(call, subject, outcome, stamp, rolled_back_by=stored.rolled_back_by)
+    breaks: tuple[Break, ...] = ()
+    if subject.action in CREDITS:
+        explanation = f"a {subject.action} arrived after its rollback {stored.rolled_back_by}"
+        breaks = (refused_credit(call, stamp, subject, code=TOMBSTONED, explanation=explanation),)
+    return Verdict(outcome=outcome, effects=Effects(claim=claim, breaks=breaks))

@@ -1,0 +1,97 @@
+"""Sessions: opening, launch answers and closing, decided on the same path as money."""
+
+from __future__ import annotations
+
+from croupier.errors import ILLEGAL_TRANSITION, CroupierError
+from croupier.ids import SESSION, render_id
+from croupier.moneypath.commands import Call, CloseSession, ConfirmLaunch, FailLaunch, OpenSession
+from croupier.moneypath.decide.binding import find_session
+from croupier.moneypath.decide.history import Happening, record
+from croupier.moneypath.decide.verdict import Verdict, refuse
+from croupier.moneypath.facts import Facts, Stamp
+from croupier.moneypath.outcomes import APPROVED, OK, Outcome
+from croupier.play.session import Change, Session, State
+
+
+def _answer(session: Session, *, is_repeat: bool = False) -> Outcome:
+    reference = render_id(SESSION, session.id)
+    return Outcome(APPROVED, OK, reference, asset=session.asset, is_repeat=is_repeat, session_id=session.id)
+
+
+def _move(
+    call: Call,
+    session: Session | None,
+    happening: Happening,
+    stamp: Stamp,
+    command: OpenSession | None = None,
+) -> Verdict:
+    effects = record(
+        call, session, happening, stamp, session_id=None if command is None else command.session_id
+    )
+    assert effects.session is not None, "a recorded happening has a session"  # noqa: S101 (narrowing)
+    return Verdict(outcome=_answer(effects.session), effects=effects)
+
+
+def decide_open(facts: Facts, call: Call, command: OpenSession, stamp: Stamp) -> Verdict:
+    """A session begins. A redo of the same command finds it."""
+    known = facts.sessions.get(command.session_id)
+    if known is not None:
+        return Verdict(outcome=_answer(known, is_repeat=True))
+    happening = Happening(
+        cause="created",
+        occurred_at=stamp.now,
+        to_state=State.CREATED.value,
+        change=Change(opening=command.opening),
+    )
+    return _move(call, None, happening, stamp, command)
+
+
+def decide_confirm(facts: Facts, call: Call, command: ConfirmLaunch, stamp: Stamp) -> Verdict:
+    """The launch succeeded. When a money call was faster, only the launch URL is new."""
+    session = find_session(facts, call, command.session_id, player_id=command.player_id)
+    if isinstance(session, CroupierError):
+        return refuse(session)
+    to_state = State.LAUNCHED.value if session.state == State.CREATED else None
+    happening = Happening(
+        cause="launch_confirmed",
+        occurred_at=stamp.now,
+        to_state=to_state,
+        change=Change(launch_url=command.launch_url),
+    )
+    return _move(call, session, happening, stamp)
+
+
+def decide_fail(facts: Facts, call: Call, command: FailLaunch, stamp: Stamp) -> Verdict:
+    """The provider certainly refused the launch. A session that is already played is not failed any more."""
+    session = find_session(facts, call, command.session_id, player_id=command.player_id)
+    if isinstance(session, CroupierError):
+        return refuse(session)
+    if session.state not in (State.CREATED, State.LAUNCHED):
+        return refuse(
+            CroupierError(ILLEGAL_TRANSITION, f"the session is {session.state}; it cannot fail to launch")
+        )
+    happening = Happening(
+        cause="launch_failed",
+        occurred_at=stamp.now,
+        code=command.reason,
+        to_state=State.FAILED.value,
+        change=Change(),
+    )
+    return _move(call, session, happening, stamp)
+
+
+def decide_close(facts: Facts, call: Call, command: CloseSession, stamp: Stamp) -> Verdict:
+    """Play ends. Closing again answers with the state there is."""
+    session = find_session(facts, call, command.session_id, player_id=command.player_id)
+    if isinstance(session, CroupierError):
+        return refuse(session)
+    if session.state in (State.CREATED, State.LAUNCHED):
+        target = State.CANCELLED
+    elif session.state == State.ACTIVE:
+        target = State.PENDING
+    else:
+        return Verdict(outcome=_answer(session, is_repeat=True))
+    happening = Happening(
+        cause="closed", occurred_at=stamp.now, code=command.reason, to_state=target.value, change=Change()
+    )
+    return _move(call, session, happening, stamp)

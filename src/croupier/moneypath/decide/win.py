@@ -1,0 +1,127 @@
+"""Wins of every kind. A credit is paid whatever the state of session and round; refusing one is finance's business."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from croupier.errors import MALFORMED, CroupierError
+from croupier.moneypath.commands import Call, Win, WinKind
+from croupier.moneypath.decide.binding import find_session, require_player
+from croupier.moneypath.decide.history import Happening, change_round, record, round_of
+from croupier.moneypath.decide.repeat import decide_known
+from croupier.moneypath.decide.verdict import (
+    Subject,
+    Verdict,
+    approved,
+    decline,
+    entry_for,
+    refuse,
+    refused_credit,
+    render_reference,
+)
+from croupier.moneypath.facts import Effects, Entry, Facts, Stamp
+from croupier.moneypath.outcomes import LIMIT_REACHED
+from croupier.money import MAX_MINOR
+from croupier.play.round import Round, RoundChange, RoundState
+from croupier.play.session import OPEN_FOR_PLAY, Change, Session, State
+from croupier.wallet.accounts import Leg, wallet_of
+from croupier.wallet.entries import Purse, Terms, plan_jackpot_win, plan_promo_win, plan_win
+
+ACTIONS: Final = {WinKind.WIN: "win", WinKind.JACKPOT: "jackpot_win", WinKind.PROMO: "promo_win"}
+
+
+def decide_win(facts: Facts, call: Call, win: Win, stamp: Stamp) -> Verdict:
+    """Pay a win, once."""
+    subject = _subject(win)
+    known = decide_known(facts, call, subject, stamp)
+    if known is not None:
+        return known
+    session = _bind(facts, call, win)
+    if isinstance(session, CroupierError):
+        explanation = f"a {subject.action} was refused: {session.kind.code}"
+        refused = refused_credit(call, stamp, subject, code=session.kind.code, explanation=explanation)
+        return refuse(session, (refused,))
+    balance = facts.balance(wallet_of(win.player_id, win.asset))
+    if balance + win.amount > MAX_MINOR:
+        explanation = "the balance would exceed 38 digits"
+        refused = refused_credit(call, stamp, subject, code=LIMIT_REACHED, explanation=explanation)
+        return decline(call, subject, stamp, code=LIMIT_REACHED, balance=balance, breaks=(refused,))
+    return _approve(facts, call, win, subject, session, stamp)
+
+
+def _subject(win: Win) -> Subject:
+    return Subject(
+        action=ACTIONS[win.kind],
+        reference=win.reference,
+        player_id=win.player_id,
+        asset=win.asset,
+        amount=win.amount,
+        session_id=win.session_id,
+        provider_round_id=win.round_id,
+        game_id=win.game_id,
+    )
+
+
+def _bind(facts: Facts, call: Call, win: Win) -> Session | CroupierError | None:
+    if win.session_id is not None:
+        return find_session(
+            facts, call, win.session_id, player_id=win.player_id, asset=win.asset, game_id=win.game_id
+        )
+    if win.kind is WinKind.WIN or win.contract is None:
+        return CroupierError(MALFORMED, "a win of this kind names its session", field="session_id")
+    return require_player(facts, win.player_id)
+
+
+def _legs(call: Call, win: Win, session: Session | None) -> tuple[Leg, ...]:
+    purse = Purse(win.player_id, win.asset, call.provider, win.session_id)
+    if win.kind is WinKind.WIN:
+        return plan_win(purse, win.amount)
+    contract = session or win.contract
+    assert contract is not None, "a win without session carries its contract"  # noqa: S101 (narrowing)
+    terms = Terms(contract.jackpot_pool, contract.promo_source)
+    plan = plan_jackpot_win if win.kind is WinKind.JACKPOT else plan_promo_win
+    return plan(purse, win.amount, terms)
+
+
+def _approve(
+    facts: Facts, call: Call, win: Win, subject: Subject, session: Session | None, stamp: Stamp
+) -> Verdict:
+    entry = entry_for(call, subject, _legs(call, win, session), stamp, occurred_at=win.occurred_at)
+    outcome = approved(
+        subject,
+        journal_id=None if entry is None else entry.id,
+        balance=facts.balance(wallet_of(win.player_id, win.asset)) + win.amount,
+        asset=win.asset,
+    )
+    reference = render_reference(call, subject, outcome, stamp)
+    if session is None:
+        return Verdict(
+            outcome=outcome, effects=Effects(reference=reference, entries=() if entry is None else (entry,))
+        )
+    happening, round_ = _happening(facts, win, session, entry, stamp)
+    effects = record(call, session, happening, stamp, round_=round_, reference=reference, entry=entry)
+    return Verdict(outcome=outcome, effects=effects)
+
+
+def _happening(
+    facts: Facts, win: Win, session: Session, entry: Entry | None, stamp: Stamp
+) -> tuple[Happening, Round | None]:
+    from_clearing = win.amount if win.kind is WinKind.WIN else 0
+    round_, round_change, held = None, None, 0
+    is_late = session.state not in OPEN_FOR_PLAY
+    if win.round_id is not None:
+        before = round_of(facts, session, win.round_id)
+        is_late = is_late or (before is not None and before.state != RoundState.OPEN)
+        change = RoundChange(won=from_clearing, bet_due_at=stamp.bet_due_at, is_close=win.close_round)
+        round_, round_change, held = change_round(facts, session, win.round_id, change, stamp)
+    happening = Happening(
+        cause=ACTIONS[win.kind],
+        occurred_at=win.occurred_at,
+        reference=win.reference,
+        code="late_money" if is_late else "ok",
+        round_id=win.round_id,
+        to_state=State.ACTIVE.value if session.state in OPEN_FOR_PLAY else None,
+        journal_ids=() if entry is None else (entry.id,),
+        change=Change(won=from_clearing, rounds_open=held, round=round_change),
+    )
+    return happening, round_

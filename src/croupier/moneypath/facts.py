@@ -1,0 +1,250 @@
+"""Facts of one batch: what was loaded, as it stands after the decisions made so far. No I/O.
+
+Decisions read facts and return effects; `Facts.apply` takes the effects in, so that the next decision of the same
+batch sees them. Everything applied can be undone to a mark, which is how a call with several actions is atomic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from croupier.errors import Violation
+from croupier.ids import IdSource
+from croupier.play.round import Round
+from croupier.play.session import Session, SessionEvent
+from croupier.wallet.accounts import MATERIALISED, WALLET, AccountKey, Leg, imbalance
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Reference(Struct, frozen=True, gc=False):
+    """A decided reference: its fingerprint (action to game), its answer, and whether it was rolled back since."""
+
+    provider: str
+    reference: str
+    bucket: int
+    action: str
+    target_reference: str | None
+    player_id: str
+    asset: str | None
+    amount: int | None
+    session_id: UUID | None
+    provider_round_id: str | None
+    game_id: str | None
+    status: str
+    code: str
+    journal_id: UUID | None
+    balance: int | None
+    rolled_back_by: str | None
+    request_id: UUID
+    recorded_at: datetime
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """A journal entry to write, with its legs. `details` is a JSON text."""
+
+    bucket: int
+    id: UUID
+    kind: str
+    provider: str
+    reference: str
+    player_id: str
+    session_id: UUID | None
+    provider_round_id: str | None
+    asset: str
+    cause: str
+    details: str | None
+    occurred_at: datetime
+    recorded_at: datetime
+    correlation_id: str
+    trace_id: str | None
+    legs: tuple[Leg, ...]
+
+
+class Break(Struct, frozen=True, gc=False):
+    """Work for a person. `subject` names the finding within its kind, so that it is opened once."""
+
+    bucket: int
+    id: UUID
+    kind: str
+    subject: str
+    owner: str
+    provider: str
+    player_id: str
+    session_id: UUID | None
+    provider_round_id: str | None
+    asset: str | None
+    amount: str | None
+    explanation: str
+    opened_at: datetime
+
+
+class StoredAnswer(Struct, frozen=True, gc=False):
+    """An operator answer kept under its Idempotency-Key."""
+
+    bucket: int
+    api_key_id: str
+    key: str
+    fingerprint: str
+    status: int
+    body: str
+    expires_at: datetime
+
+
+class Posted(Struct, frozen=True, gc=False):
+    """A leg as it was posted, with the account's balance after it where that is materialised."""
+
+    leg: Leg
+    balance_after: int | None
+
+
+class Effects(Struct, frozen=True, gc=False):
+    """Everything one decision writes. `session` and `round` are the states after it; `mark` is (provider, target, by)."""
+
+    reference: Reference | None = None
+    tombstone: Reference | None = None
+    claim: Reference | None = None
+    mark: tuple[str, str, str] | None = None
+    entries: tuple[Entry, ...] = ()
+    session: Session | None = None
+    round: Round | None = None
+    events: tuple[SessionEvent, ...] = ()
+    settles_rounds: bool = False
+    breaks: tuple[Break, ...] = ()
+    answer: StoredAnswer | None = None
+
+
+class Stamp(Struct, frozen=True):
+    """The clock, the source of ids and the grace for a bet that its win overtook, as arguments of a decision."""
+
+    now: datetime
+    ids: IdSource
+    bet_due_at: datetime
+
+
+_ABSENT: Any = object()
+
+
+class Facts:
+    """The working set of one batch."""
+
+    __slots__ = (
+        "_undo",
+        "answers",
+        "applied",
+        "balances",
+        "legs",
+        "new_rounds",
+        "new_sessions",
+        "players",
+        "posted",
+        "references",
+        "rounds",
+        "sessions",
+    )
+
+    def __init__(self) -> None:
+        self.players: set[str] = set()
+        self.balances: dict[AccountKey, int] = {}
+        self.references: dict[tuple[str, str], Reference] = {}
+        self.legs: dict[UUID, tuple[Leg, ...]] = {}
+        self.sessions: dict[UUID, Session] = {}
+        self.rounds: dict[tuple[UUID, str], Round] = {}
+        self.answers: dict[tuple[str, str], StoredAnswer] = {}
+        self.applied: list[Effects] = []
+        self.posted: dict[UUID, list[Posted]] = {}
+        self.new_sessions: set[UUID] = set()
+        self.new_rounds: set[tuple[UUID, str]] = set()
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+
+    def balance(self, key: AccountKey) -> int:
+        """Balance in minor units; an account that was never used holds nothing."""
+        return self.balances.get(key, 0)
+
+    def wallets_of(self, player_id: str) -> list[AccountKey]:
+        """The wallets loaded for a player."""
+        return [key for key in self.balances if key.kind == WALLET and key.owner == player_id]
+
+    def mark(self) -> tuple[int, int]:
+        """A point to undo to."""
+        return len(self._undo), len(self.applied)
+
+    def undo_to(self, mark: tuple[int, int]) -> None:
+        """Forget every effect applied since the mark."""
+        while len(self._undo) > mark[0]:
+            target, key, before = self._undo.pop()
+            if before is _ABSENT:
+                del target[key]
+            else:
+                target[key] = before
+        del self.applied[mark[1] :]
+
+    def apply(self, effects: Effects) -> None:
+        """Take effects in.
+
+        Raises:
+            Violation: an entry does not sum to zero, or a wallet would go below zero.
+        """
+        self.applied.append(effects)
+        for reference in (effects.reference, effects.tombstone, effects.claim):
+            if reference is not None:
+                self._set(self.references, (reference.provider, reference.reference), reference)
+        if effects.mark is not None:
+            self._mark_rolled_back(effects.mark)
+        for entry in effects.entries:
+            self._post(entry)
+        self._take_states(effects)
+        if effects.answer is not None:
+            self._set(self.answers, (effects.answer.api_key_id, effects.answer.key), effects.answer)
+
+    def _take_states(self, effects: Effects) -> None:
+        if effects.session is not None:
+            if effects.session.id not in self.sessions:
+                self.new_sessions.add(effects.session.id)
+            self._set(self.sessions, effects.session.id, effects.session)
+        if effects.round is not None:
+            key = (effects.round.session_id, effects.round.provider_round_id)
+            if key not in self.rounds:
+                self.new_rounds.add(key)
+            self._set(self.rounds, key, effects.round)
+
+    def _mark_rolled_back(self, mark: tuple[str, str, str]) -> None:
+        key = mark[:2]
+        target = self.references[key]
+        fields = {name: getattr(target, name) for name in target.__struct_fields__}
+        self._set(self.references, key, Reference(**{**fields, "rolled_back_by": mark[2]}))
+
+    def _post(self, entry: Entry) -> None:
+        if not entry.legs or imbalance(entry.legs):
+            raise Violation(f"entry {entry.id} of {entry.kind} does not sum to zero: {imbalance(entry.legs)}")
+        self._set(self.legs, entry.id, entry.legs)
+        posted: list[Posted] = []
+        for leg in entry.legs:
+            posted.append(Posted(leg, self._move(leg) if leg.kind in MATERIALISED else None))
+        self._set(self.posted, entry.id, posted)
+
+    def _move(self, leg: Leg) -> int:
+        key = leg.account
+        balance = self.balances.get(key, 0) + leg.amount
+        if balance < 0 and leg.kind == WALLET:
+            raise Violation(f"a wallet in {leg.asset} would go below zero")
+        self._set(self.balances, key, balance)
+        return balance
+
+    def _set(self, target: dict[K, V], key: K, value: V) -> None:
+        self._undo.append((target, key, target.get(key, _ABSENT)))
+        target[key] = value
+
+
+def as_legs(postings: Iterable[tuple[UUID, Leg]]) -> dict[UUID, tuple[Leg, ...]]:
+    """Group loaded postings by entry, in their order."""
+    grouped: dict[UUID, list[Leg]] = {}
+    for entry_id, leg in postings:
+        grouped.setdefault(entry_id, []).append(leg)
+    return {entry_id: tuple(legs) for entry_id, legs in grouped.items()}

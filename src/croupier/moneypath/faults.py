@@ -1,0 +1,36 @@
+"""What a failed transaction means for the batch, judged by SQLSTATE alone."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Final
+
+
+class Fault(Enum):
+    """Why a batch did not commit."""
+
+    RACE = auto()
+    """Someone else was first, or a deadlock was broken: load and decide again."""
+    LOST = auto()
+    """The connection is gone; whether the commit happened is not known: reconnect, read back, decide again."""
+    BUSY = auto()
+    """A lock or the statement took too long: another player's trouble must not become everybody's."""
+    ITEM = auto()
+    """One of the calls cannot be written: find it."""
+
+
+_RACES: Final = frozenset({"CR001", "40001", "40P01", "23505"})
+_BUSY: Final = frozenset({"55P03", "57014"})
+_LOST_CLASSES: Final = frozenset({"08", "57", "53"})
+
+
+def classify(error: BaseException) -> Fault:
+    """The kind of fault an error of the driver, or of the socket below it, stands for."""
+    state = getattr(error, "sqlstate", None)
+    if state is None:
+        return Fault.LOST
+    if state in _BUSY:
+        return Fault.BUSY
+    if state in _RACES:
+        return Fault.RACE
+    return Fault.LOST if state[:2] in _LOST_CLASSES else Fault.ITEM

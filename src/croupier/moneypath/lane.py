@@ -1,0 +1,225 @@
+"""A lane: one connection, one loop, and natural batching.
+
+While a lane's transaction commits, calls pile up; the next turn takes them all, up to a bound. There is no timer:
+an idle lane answers at once, a loaded one shares each commit among many calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from msgspec import Struct
+
+from croupier.errors import INTERNAL, OVERLOADED, UNAVAILABLE, CroupierError
+from croupier.moneypath.commands import Call, SpendNonce
+from croupier.moneypath.decide import Answer
+from croupier.moneypath.facts import Stamp
+from croupier.moneypath.faults import Fault, classify
+from croupier.moneypath.outcomes import Outcome
+from croupier.moneypath.transaction import run_transaction
+
+_log = structlog.get_logger("croupier.lane")
+_JITTER: Final = random.Random()  # noqa: S311 (spreads retries, guards nothing)
+
+
+class LaneSettings(Struct, frozen=True, kw_only=True):
+    """The bounds of a lane."""
+
+    batch: int = 256
+    """Most calls in one transaction."""
+    queue: int = 4096
+    """Most calls waiting; above it callers get 503 with Retry-After."""
+    races: int = 12
+    """Most times one batch is decided again because someone else was first."""
+    outage_s: float = 10.0
+    """How long a call may wait for the database to come back."""
+    retry_after_cap_s: int = 30
+
+
+class BatchRecord(Struct, frozen=True):
+    """One turn of a lane, for telemetry: how many calls, how long in seconds, how it ended."""
+
+    lane: int
+    size: int
+    duration_s: float
+    result: str
+
+
+class _Item(Struct):
+    call: Call
+    future: asyncio.Future[tuple[Outcome, ...]]
+
+    def answer(self, answer: Answer) -> None:
+        if self.future.done():
+            return
+        if isinstance(answer, CroupierError):
+            self.future.set_exception(answer)
+        else:
+            self.future.set_result(answer)
+
+
+class Lane:
+    """Decides the calls of its buckets in arrival order, batch by batch."""
+
+    def __init__(
+        self,
+        number: int,
+        connect: Callable[[], Awaitable[Any]],
+        make_stamp: Callable[[], Stamp],
+        settings: LaneSettings,
+        observe: Callable[[BatchRecord], None],
+    ) -> None:
+        self._number = number
+        self._connect = connect
+        self._make_stamp = make_stamp
+        self._settings = settings
+        self._observe = observe
+        self._waiting: deque[_Item] = deque()
+        self._wake = asyncio.Event()
+        self._is_draining = False
+        self._connection: Any = None
+        self._rate_per_s = 1000.0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many calls are waiting."""
+        return len(self._waiting)
+
+    def start(self) -> None:
+        """Begin to decide."""
+        self._task = asyncio.create_task(self._run(), name=f"lane-{self._number}")
+
+    def submit(self, call: Call) -> asyncio.Future[tuple[Outcome, ...]]:
+        """Queue a call; the future gives its outcomes, or raises its CroupierError.
+
+        Raises:
+            CroupierError: `overloaded` when the queue is full, `unavailable` when the lane is draining.
+        """
+        if self._is_draining:
+            raise CroupierError(UNAVAILABLE, "this process is stopping; repeat the request", retry_after_s=1)
+        if len(self._waiting) >= self._settings.queue:
+            detail = "too many calls are waiting; repeat the request later"
+            raise CroupierError(OVERLOADED, detail, retry_after_s=self._retry_after_s())
+        future: asyncio.Future[tuple[Outcome, ...]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Item(call, future))
+        self._wake.set()
+        return future
+
+    async def drain(self) -> None:
+        """Take nothing more in, decide what is waiting, and close the connection."""
+        self._is_draining = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        await self._disconnect()
+
+    def _retry_after_s(self) -> int:
+        wait_s = len(self._waiting) / max(self._rate_per_s, 1.0)
+        return max(1, min(self._settings.retry_after_cap_s, round(wait_s + 0.5)))
+
+    async def _run(self) -> None:
+        while True:
+            if not self._waiting:
+                if self._is_draining:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                # One turn of the event loop: requests that arrived in the same moment share the commit.
+                await asyncio.sleep(0)
+                continue
+            batch = self._take()
+            started = time.perf_counter()
+            result = await self._settle(batch)
+            self._note(batch, time.perf_counter() - started, result)
+
+    def _take(self) -> list[_Item]:
+        size = min(len(self._waiting), self._settings.batch)
+        return [self._waiting.popleft() for _ in range(size)]
+
+    def _note(self, batch: Sequence[_Item], duration_s: float, result: str) -> None:
+        if duration_s > 0:
+            self._rate_per_s += (len(batch) / duration_s - self._rate_per_s) / 8
+        self._observe(BatchRecord(self._number, len(batch), duration_s, result))
+
+    async def _settle(self, batch: list[_Item]) -> str:
+        """Answer every call of the batch, whatever happens to the database."""
+        races, lost_at = 0, None
+        while True:
+            try:
+                connection = await self._connected()
+                answers = await run_transaction(connection, [item.call for item in batch], self._make_stamp)
+            except Exception as error:  # noqa: BLE001 (the worker loop: every fault ends in an answer)
+                fault = classify(error)
+                _log.warning(
+                    "batch_failed", lane=self._number, size=len(batch), fault=fault.name, error=repr(error)
+                )
+            else:
+                for item, answer in zip(batch, answers, strict=True):
+                    item.answer(answer)
+                return "committed"
+            if fault is Fault.RACE and races < self._settings.races:
+                races += 1
+                await asyncio.sleep(_JITTER.uniform(0, 0.002 * 2 ** min(races, 6)))
+            elif fault is Fault.LOST:
+                lost_at = lost_at or time.monotonic()
+                await self._disconnect()
+                if time.monotonic() - lost_at > self._settings.outage_s:
+                    return self._fail(batch, "the database did not come back in time")
+                await asyncio.sleep(_JITTER.uniform(0.02, 0.2))
+            elif len(batch) > 1:
+                return await self._split(batch)
+            else:
+                return await self._fail_alone(batch[0], fault)
+
+    async def _split(self, batch: list[_Item]) -> str:
+        """Halve a batch that cannot be written, until the call that causes it stands alone."""
+        middle = len(batch) // 2
+        await self._settle(batch[:middle])
+        await self._settle(batch[middle:])
+        return "split"
+
+    def _fail(self, batch: Sequence[_Item], detail: str) -> str:
+        for item in batch:
+            item.answer(CroupierError(UNAVAILABLE, f"{detail}; repeat the same reference", retry_after_s=1))
+        return "unavailable"
+
+    async def _fail_alone(self, item: _Item, fault: Fault) -> str:
+        """A call that cannot be decided still spends its nonce, so that it cannot be replayed."""
+        if fault is Fault.ITEM:
+            item.answer(CroupierError(INTERNAL, "the call could not be written; repeat the same reference"))
+        else:
+            detail = "other work on this player took too long; repeat the same reference"
+            item.answer(CroupierError(UNAVAILABLE, detail, retry_after_s=1))
+        if item.call.nonce is not None and not isinstance(item.call.actions[0], SpendNonce):
+            await self._spend_nonce(item.call)
+        return fault.name.lower()
+
+    async def _spend_nonce(self, call: Call) -> None:
+        alone = Call(
+            provider=call.provider,
+            player_id=call.player_id,
+            bucket=call.bucket,
+            request_id=call.request_id,
+            correlation_id=call.correlation_id,
+            nonce=call.nonce,
+            actions=(SpendNonce(player_id=call.player_id),),
+        )
+        future: asyncio.Future[tuple[Outcome, ...]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Item(alone, future))
+
+    async def _connected(self) -> Any:
+        if self._connection is None:
+            self._connection = await self._connect()
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()

@@ -1,0 +1,48 @@
+"""The lanes of one process: they own the players' buckets between them, so that one wallet's calls keep their order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from croupier.moneypath.commands import Call
+from croupier.moneypath.facts import Stamp
+from croupier.moneypath.lane import BatchRecord, Lane, LaneSettings
+from croupier.moneypath.outcomes import Outcome
+
+
+class Lanes:
+    """A fixed number of lanes; a call goes to the lane of its bucket."""
+
+    def __init__(
+        self,
+        count: int,
+        connect: Callable[[], Awaitable[Any]],
+        make_stamp: Callable[[], Stamp],
+        settings: LaneSettings,
+        observe: Callable[[BatchRecord], None] = lambda _: None,
+    ) -> None:
+        self._lanes = [Lane(number, connect, make_stamp, settings, observe) for number in range(count)]
+
+    def start(self) -> None:
+        """Start every lane."""
+        for lane in self._lanes:
+            lane.start()
+
+    async def submit(self, call: Call) -> tuple[Outcome, ...]:
+        """Decide a call durably.
+
+        Raises:
+            CroupierError: nothing was decided; its kind says what that means for money.
+        """
+        return await self._lanes[call.bucket % len(self._lanes)].submit(call)
+
+    @property
+    def depth(self) -> int:
+        """How many calls are waiting in all lanes."""
+        return sum(lane.depth for lane in self._lanes)
+
+    async def drain(self) -> None:
+        """Decide what is waiting in every lane, and stop."""
+        await asyncio.gather(*(lane.drain() for lane in self._lanes))

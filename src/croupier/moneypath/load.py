@@ -1,0 +1,143 @@
+"""Loading: one statement that spends nonces, locks the players of a batch in order and brings every fact it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from croupier.moneypath.commands import (
+    OPERATOR,
+    Bet,
+    Call,
+    CancelWithdrawal,
+    Deposit,
+    OpenSession,
+    Rollback,
+    Win,
+)
+from croupier.moneypath.facts import Facts, StoredAnswer, as_legs
+from croupier.moneypath.rows import read_account, read_posting, read_reference, read_round, read_session
+from croupier.wallet.accounts import CASH_FUND, NO_FUND, POOL, WALLET
+
+
+class Connection(Protocol):
+    """The part of a database connection that the money path uses."""
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        """Run a statement and return its one row."""
+
+    async def execute(self, query: str, *args: Any) -> str:
+        """Run a statement without result."""
+
+
+_LOAD: Final = (
+    "SELECT accounts, replayed, refs, undone, sessions, rounds, answers "
+    "FROM load_facts($1, $2, $3, $4, $5, $6, $7, $8)"
+)
+
+
+class Wanted:
+    """What a batch of calls needs to know, without repetition and in the order in which it is locked."""
+
+    __slots__ = ("answers", "buckets", "ensure", "nonces", "owners", "references", "rounds", "sessions")
+
+    def __init__(self, calls: Iterable[Call]) -> None:
+        self.buckets: set[int] = set()
+        self.ensure: set[tuple[int, str, str, str, str]] = set()
+        self.owners: set[tuple[int, str]] = set()
+        self.nonces: list[tuple[int, str, str, UUID, Any]] = []
+        self.references: set[tuple[str, str]] = set()
+        self.sessions: set[tuple[int, UUID]] = set()
+        self.rounds: set[tuple[int, UUID, str]] = set()
+        self.answers: set[tuple[int, str, str]] = set()
+        for call in calls:
+            self._add(call)
+
+    def _add(self, call: Call) -> None:
+        self.buckets.add(call.bucket)
+        self.owners.add((call.bucket, call.player_id))
+        if call.nonce is not None:
+            nonce = call.nonce
+            self.nonces.append((nonce.bucket, nonce.key_id, nonce.nonce, call.request_id, nonce.expires_at))
+        if call.idempotency is not None:
+            wanted = call.idempotency
+            self.answers.add((wanted.bucket, wanted.api_key_id, wanted.key))
+        for action in call.actions:
+            self._add_action(call, action)
+
+    def _add_action(self, call: Call, action: Any) -> None:
+        bucket = call.bucket
+        reference = getattr(action, "reference", None)
+        if reference is not None:
+            self.references.add((call.provider, reference))
+        match action:
+            case Rollback():
+                self.references.add((call.provider, action.target_reference))
+            case CancelWithdrawal():
+                self.references.add((OPERATOR, action.reference))
+            case Deposit():
+                self.ensure.add((bucket, call.player_id, WALLET, action.asset, action.fund))
+            case OpenSession():
+                self.ensure.add((bucket, call.player_id, WALLET, action.opening.asset, CASH_FUND))
+            case _:
+                pass
+        session_id = getattr(action, "session_id", None)
+        if session_id is not None:
+            self.sessions.add((bucket, session_id))
+            round_id = getattr(action, "round_id", None)
+            if round_id is not None:
+                self.rounds.add((bucket, session_id, round_id))
+        self._add_pools(call, action)
+
+    def _add_pools(self, call: Call, action: Any) -> None:
+        asset = getattr(action, "asset", None)
+        for pool in call.pools:
+            self.owners.add((call.bucket, pool))
+            if asset is not None and isinstance(action, Bet | Win):
+                self.ensure.add((call.bucket, pool, POOL, asset, NO_FUND))
+
+    def arguments(self) -> Sequence[Any]:
+        """The arguments of `load_facts`, every array sorted."""
+        return (
+            sorted(self.buckets),
+            sorted(self.ensure),
+            sorted(self.owners),
+            sorted(self.nonces, key=lambda nonce: nonce[:3]),
+            sorted(self.references),
+            sorted(self.sessions),
+            sorted(self.rounds),
+            sorted(self.answers),
+        )
+
+
+async def load_facts(connection: Connection, calls: Sequence[Call]) -> tuple[Facts, frozenset[UUID]]:
+    """Lock and load. Returns the facts, and the ids of the requests whose nonce another request spent before.
+
+    Waits for players locked by other processes; the connection's lock timeout bounds the wait.
+    """
+    wanted = Wanted(calls)
+    row = await connection.fetchrow(_LOAD, *wanted.arguments())
+    return _read(row), frozenset(nonce[3] for nonce in row["replayed"] or ())
+
+
+def _read(row: Any) -> Facts:
+    facts = Facts()
+    for account in row["accounts"] or ():
+        key, balance = read_account(account)
+        facts.balances[key] = balance
+        if key.kind != POOL:
+            facts.players.add(key.owner)
+    for stored in row["refs"] or ():
+        reference = read_reference(stored)
+        facts.references[reference.provider, reference.reference] = reference
+    facts.legs = as_legs(read_posting(posting) for posting in row["undone"] or ())
+    for loaded in row["sessions"] or ():
+        session = read_session(loaded)
+        facts.sessions[session.id] = session
+    for loaded in row["rounds"] or ():
+        round_ = read_round(loaded)
+        facts.rounds[round_.session_id, round_.provider_round_id] = round_
+    for answer in row["answers"] or ():
+        facts.answers[answer[1], answer[2]] = StoredAnswer(*answer)
+    return facts

@@ -1,0 +1,1 @@
+"""Play: sessions and rounds as explicit state machines with append-only history."""

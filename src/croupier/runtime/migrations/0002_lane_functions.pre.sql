@@ -1,0 +1,483 @@
+-- name: create_account_row
+-- A materialised balance, amounts as text on every row type so that no number is ever approximate.
+CREATE TYPE account_row AS (
+    bucket smallint,
+    owner text,
+    kind text,
+    asset text,
+    fund text,
+    balance text
+);
+
+-- name: create_reference_row
+-- A decided reference.
+CREATE TYPE reference_row AS (
+    provider text,
+    reference text,
+    bucket smallint,
+    action text,
+    target_reference text,
+    player_id text,
+    asset text,
+    amount text,
+    session_id uuid,
+    provider_round_id text,
+    game_id text,
+    status text,
+    code text,
+    journal_id uuid,
+    balance text,
+    rolled_back_by text,
+    request_id uuid,
+    recorded_at timestamptz
+);
+
+-- name: create_entry_row
+-- A journal entry to write.
+CREATE TYPE entry_row AS (
+    bucket smallint,
+    id uuid,
+    kind text,
+    provider text,
+    reference text,
+    player_id text,
+    session_id uuid,
+    provider_round_id text,
+    asset text,
+    cause text,
+    details text,
+    occurred_at timestamptz,
+    recorded_at timestamptz,
+    correlation_id text,
+    trace_id text
+);
+
+-- name: create_posting_row
+-- A posting.
+CREATE TYPE posting_row AS (
+    bucket smallint,
+    entry_id uuid,
+    seq smallint,
+    kind text,
+    owner text,
+    asset text,
+    fund text,
+    session_id uuid,
+    amount text,
+    balance_after text
+);
+
+-- name: create_session_row
+-- A session's state.
+CREATE TYPE session_row AS (
+    bucket smallint,
+    id uuid,
+    player_id text,
+    provider text,
+    game_id text,
+    asset text,
+    state text,
+    seq integer,
+    rounds_open integer,
+    staked text,
+    won text,
+    contributed text,
+    share_posted text,
+    revenue_posted text,
+    contract_id text,
+    share_bps integer,
+    jackpot_pool text,
+    promo_source text,
+    launch_url text,
+    opened_at timestamptz,
+    expires_at timestamptz,
+    last_activity_at timestamptz
+);
+
+-- name: create_round_row
+-- A round's state.
+CREATE TYPE round_row AS (
+    bucket smallint,
+    session_id uuid,
+    provider_round_id text,
+    id uuid,
+    state text,
+    bets integer,
+    live_bets integer,
+    staked text,
+    won text,
+    bet_due_at timestamptz,
+    outcome text,
+    fairness text,
+    opened_at timestamptz,
+    closed_at timestamptz
+);
+
+-- name: create_event_row
+-- A session event to write.
+CREATE TYPE event_row AS (
+    bucket smallint,
+    session_id uuid,
+    seq integer,
+    from_state text,
+    to_state text,
+    cause text,
+    provider_round_id text,
+    journal_ids uuid[],
+    occurred_at timestamptz,
+    time_source text,
+    recorded_at timestamptz,
+    correlation_id text,
+    trace_id text,
+    details text
+);
+
+-- name: create_break_row
+-- A break to open.
+CREATE TYPE break_row AS (
+    bucket smallint,
+    id uuid,
+    kind text,
+    subject text,
+    owner text,
+    provider text,
+    player_id text,
+    session_id uuid,
+    provider_round_id text,
+    asset text,
+    amount text,
+    explanation text,
+    opened_at timestamptz
+);
+
+-- name: create_response_row
+-- A stored answer.
+CREATE TYPE response_row AS (
+    bucket smallint,
+    api_key_id text,
+    key text,
+    fingerprint text,
+    status smallint,
+    body text,
+    expires_at timestamptz
+);
+
+-- name: create_nonce_row
+-- A nonce to spend.
+CREATE TYPE nonce_row AS (
+    bucket smallint,
+    key_id text,
+    nonce text,
+    request_id uuid,
+    expires_at timestamptz
+);
+
+-- name: create_wallet_key
+-- A materialised account that must exist.
+CREATE TYPE wallet_key AS (
+    bucket smallint,
+    owner text,
+    kind text,
+    asset text,
+    fund text
+);
+
+-- name: create_owner_key
+-- Whose accounts to lock.
+CREATE TYPE owner_key AS (
+    bucket smallint,
+    owner text
+);
+
+-- name: create_reference_key
+-- A reference to look up.
+CREATE TYPE reference_key AS (
+    provider text,
+    reference text
+);
+
+-- name: create_session_key
+-- A session to look up.
+CREATE TYPE session_key AS (
+    bucket smallint,
+    id uuid
+);
+
+-- name: create_round_key
+-- A round to look up.
+CREATE TYPE round_key AS (
+    bucket smallint,
+    session_id uuid,
+    provider_round_id text
+);
+
+-- name: create_response_key
+-- A stored answer to look up.
+CREATE TYPE response_key AS (
+    bucket smallint,
+    api_key_id text,
+    key text
+);
+
+-- name: create_rollback_mark
+-- A reference that has now been rolled back.
+CREATE TYPE rollback_mark AS (
+    provider text,
+    reference text,
+    rolled_back_by text
+);
+
+-- name: create_load_facts
+-- Spends nonces, locks the players in order and returns every fact a batch needs. No rule lives here.
+CREATE FUNCTION load_facts(
+    p_buckets    smallint[],
+    p_ensure     wallet_key[],
+    p_owners     owner_key[],
+    p_nonces     nonce_row[],
+    p_references reference_key[],
+    p_sessions   session_key[],
+    p_rounds     round_key[],
+    p_responses  response_key[],
+    OUT accounts account_row[],
+    OUT replayed nonce_row[],
+    OUT refs     reference_row[],
+    OUT undone   posting_row[],
+    OUT sessions session_row[],
+    OUT rounds   round_row[],
+    OUT answers  response_row[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    spent bigint;
+BEGIN
+    IF cardinality(p_ensure) > 0 THEN
+        INSERT INTO account (bucket, owner, kind, asset, fund, balance)
+        SELECT k.bucket, k.owner, k.kind, k.asset, k.fund, 0 FROM unnest(p_ensure) k
+        ON CONFLICT DO NOTHING;
+    END IF;
+
+    PERFORM count(a.bucket) FROM unnest(p_owners) k CROSS JOIN LATERAL (
+        SELECT x.bucket FROM account x WHERE x.bucket = k.bucket AND x.owner = k.owner
+         ORDER BY x.kind, x.asset, x.fund FOR UPDATE) a;
+
+    IF cardinality(p_nonces) > 0 THEN
+        INSERT INTO nonce (bucket, key_id, nonce, request_id, expires_at)
+        SELECT n.bucket, n.key_id, n.nonce, n.request_id, n.expires_at FROM unnest(p_nonces) n
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS spent = ROW_COUNT;
+        IF spent <> cardinality(p_nonces) THEN
+            SELECT array_agg(n) INTO replayed FROM unnest(p_nonces) n CROSS JOIN LATERAL (
+                SELECT x.request_id FROM nonce x
+                 WHERE x.bucket = n.bucket AND x.key_id = n.key_id AND x.nonce = n.nonce LIMIT 1) s
+             WHERE s.request_id <> n.request_id;
+        END IF;
+    END IF;
+
+    SELECT array_agg(ROW(a.bucket, a.owner, a.kind, a.asset, a.fund, a.balance::text)::account_row) INTO accounts
+      FROM unnest(p_owners) k CROSS JOIN LATERAL (
+        SELECT x.* FROM account x WHERE x.bucket = k.bucket AND x.owner = k.owner) a;
+
+    SELECT array_agg(ROW(r.provider, r.reference, r.bucket, r.action, r.target_reference, r.player_id, r.asset,
+                         r.amount::text, r.session_id, r.provider_round_id, r.game_id, r.status, r.code, r.journal_id,
+                         r.balance::text, r.rolled_back_by, r.request_id, r.recorded_at)::reference_row) INTO refs
+      FROM unnest(p_references) k CROSS JOIN LATERAL (
+        SELECT x.* FROM money_reference x WHERE x.provider = k.provider AND x.reference = k.reference LIMIT 1) r;
+
+    IF refs IS NOT NULL THEN
+        SELECT array_agg(ROW(p.bucket, p.entry_id, p.seq, p.kind, p.owner, p.asset, p.fund, p.session_id,
+                             p.amount::text, p.balance_after::text)::posting_row) INTO undone
+          FROM unnest(refs) r CROSS JOIN LATERAL (
+            SELECT x.* FROM posting x WHERE x.bucket = r.bucket AND x.entry_id = r.journal_id ORDER BY x.seq) p;
+        p_sessions := p_sessions || (
+            SELECT coalesce(array_agg(DISTINCT ROW(r.bucket, r.session_id)::session_key), '{}')
+              FROM unnest(refs) r WHERE r.session_id IS NOT NULL);
+        p_rounds := p_rounds || (
+            SELECT coalesce(array_agg(DISTINCT ROW(r.bucket, r.session_id, r.provider_round_id)::round_key), '{}')
+              FROM unnest(refs) r WHERE r.session_id IS NOT NULL AND r.provider_round_id IS NOT NULL);
+    END IF;
+
+    SELECT array_agg(ROW(s.bucket, s.id, s.player_id, s.provider, s.game_id, s.asset, s.state, s.seq, s.rounds_open,
+                         s.staked::text, s.won::text, s.contributed::text, s.share_posted::text,
+                         s.revenue_posted::text, s.contract_id, s.share_bps, s.jackpot_pool, s.promo_source,
+                         s.launch_url, s.opened_at, s.expires_at, s.last_activity_at)::session_row) INTO sessions
+      FROM unnest(p_sessions) k CROSS JOIN LATERAL (
+        SELECT x.* FROM session x WHERE x.bucket = k.bucket AND x.id = k.id LIMIT 1) s;
+
+    SELECT array_agg(ROW(o.bucket, o.session_id, o.provider_round_id, o.id, o.state, o.bets, o.live_bets,
+                         o.staked::text, o.won::text, o.bet_due_at, o.outcome::text, o.fairness::text, o.opened_at,
+                         o.closed_at)::round_row) INTO rounds
+      FROM unnest(p_rounds) k CROSS JOIN LATERAL (
+        SELECT x.* FROM round x WHERE x.bucket = k.bucket AND x.session_id = k.session_id
+                                  AND x.provider_round_id = k.provider_round_id LIMIT 1) o;
+
+    IF cardinality(p_responses) > 0 THEN
+        SELECT array_agg(ROW(i.bucket, i.api_key_id, i.key, i.fingerprint, i.status, i.body,
+                             i.expires_at)::response_row) INTO answers
+          FROM unnest(p_responses) k CROSS JOIN LATERAL (
+            SELECT x.* FROM idempotency_key x WHERE x.bucket = k.bucket AND x.api_key_id = k.api_key_id
+                                                AND x.key = k.key LIMIT 1) i;
+    END IF;
+END $$;
+
+-- name: create_write_effects
+-- Writes everything a batch decided, checking that each row was there to be written. No rule lives here.
+CREATE FUNCTION write_effects(
+    p_buckets        smallint[],
+    p_references     reference_row[],
+    p_claims         reference_row[],
+    p_marks          rollback_mark[],
+    p_entries        entry_row[],
+    p_postings       posting_row[],
+    p_accounts       account_row[],
+    p_new_sessions   session_row[],
+    p_sessions       session_row[],
+    p_new_rounds     round_row[],
+    p_rounds         round_row[],
+    p_settled        session_key[],
+    p_events         event_row[],
+    p_breaks         break_row[],
+    p_answers        response_row[],
+    p_now            timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    written bigint;
+BEGIN
+    IF cardinality(p_references) > 0 THEN
+        INSERT INTO money_reference (provider, reference, bucket, action, target_reference, player_id, asset, amount,
+            session_id, provider_round_id, game_id, status, code, journal_id, balance, rolled_back_by, request_id,
+            recorded_at)
+        SELECT r.provider, r.reference, r.bucket, r.action, r.target_reference, r.player_id, r.asset,
+               r.amount::numeric, r.session_id, r.provider_round_id, r.game_id, r.status, r.code, r.journal_id,
+               r.balance::numeric, r.rolled_back_by, r.request_id, r.recorded_at
+          FROM unnest(p_references) r
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS written = ROW_COUNT;
+        IF written <> cardinality(p_references) THEN
+            RAISE EXCEPTION 'a reference of this batch was decided elsewhere meanwhile' USING ERRCODE = 'CR001';
+        END IF;
+    END IF;
+
+    IF cardinality(p_claims) > 0 THEN
+        UPDATE money_reference m
+           SET bucket = r.bucket, action = r.action, target_reference = r.target_reference, player_id = r.player_id,
+               asset = r.asset, amount = r.amount::numeric, session_id = r.session_id,
+               provider_round_id = r.provider_round_id, game_id = r.game_id, status = r.status, code = r.code,
+               balance = r.balance::numeric, request_id = r.request_id, recorded_at = r.recorded_at
+          FROM unnest(p_claims) r
+         WHERE m.provider = r.provider AND m.reference = r.reference AND m.status = 'tombstone';
+        GET DIAGNOSTICS written = ROW_COUNT;
+        IF written <> cardinality(p_claims) THEN
+            RAISE EXCEPTION 'a tombstone of this batch was claimed elsewhere meanwhile' USING ERRCODE = 'CR001';
+        END IF;
+    END IF;
+
+    IF cardinality(p_marks) > 0 THEN
+        UPDATE money_reference m SET rolled_back_by = k.rolled_back_by
+          FROM unnest(p_marks) k
+         WHERE m.provider = k.provider AND m.reference = k.reference AND m.rolled_back_by IS NULL;
+        GET DIAGNOSTICS written = ROW_COUNT;
+        IF written <> cardinality(p_marks) THEN
+            RAISE EXCEPTION 'a target of this batch was rolled back elsewhere meanwhile' USING ERRCODE = 'CR001';
+        END IF;
+    END IF;
+
+    IF cardinality(p_entries) > 0 THEN
+        INSERT INTO journal_entry (bucket, id, kind, provider, reference, player_id, session_id, provider_round_id,
+            asset, cause, details, occurred_at, recorded_at, correlation_id, trace_id)
+        SELECT e.bucket, e.id, e.kind, e.provider, e.reference, e.player_id, e.session_id, e.provider_round_id,
+               e.asset, e.cause, e.details::jsonb, e.occurred_at, e.recorded_at, e.correlation_id, e.trace_id
+          FROM unnest(p_entries) e;
+
+        INSERT INTO posting (bucket, entry_id, seq, kind, owner, asset, fund, session_id, amount, balance_after)
+        SELECT p.bucket, p.entry_id, p.seq, p.kind, p.owner, p.asset, p.fund, p.session_id, p.amount::numeric,
+               p.balance_after::numeric
+          FROM unnest(p_postings) p;
+
+        INSERT INTO account AS a (bucket, owner, kind, asset, fund, balance)
+        SELECT x.bucket, x.owner, x.kind, x.asset, x.fund, x.balance::numeric FROM unnest(p_accounts) x
+        ON CONFLICT (bucket, owner, kind, asset, fund) DO UPDATE SET balance = excluded.balance;
+    END IF;
+
+    IF cardinality(p_new_sessions) > 0 THEN
+        INSERT INTO session (bucket, id, player_id, provider, game_id, asset, state, seq, rounds_open, staked, won,
+            contributed, share_posted, revenue_posted, contract_id, share_bps, jackpot_pool, promo_source, launch_url,
+            opened_at, expires_at, last_activity_at)
+        SELECT s.bucket, s.id, s.player_id, s.provider, s.game_id, s.asset, s.state, s.seq, s.rounds_open,
+               s.staked::numeric, s.won::numeric, s.contributed::numeric, s.share_posted::numeric,
+               s.revenue_posted::numeric, s.contract_id, s.share_bps, s.jackpot_pool, s.promo_source, s.launch_url,
+               s.opened_at, s.expires_at, s.last_activity_at
+          FROM unnest(p_new_sessions) s;
+    END IF;
+
+    IF cardinality(p_sessions) > 0 THEN
+        UPDATE session t
+           SET state = s.state, seq = s.seq, rounds_open = s.rounds_open, staked = s.staked::numeric,
+               won = s.won::numeric, contributed = s.contributed::numeric, share_posted = s.share_posted::numeric,
+               revenue_posted = s.revenue_posted::numeric, launch_url = s.launch_url,
+               last_activity_at = s.last_activity_at
+          FROM unnest(p_sessions) s
+         WHERE t.bucket = s.bucket AND t.id = s.id AND t.bucket = ANY (p_buckets);
+        GET DIAGNOSTICS written = ROW_COUNT;
+        IF written <> cardinality(p_sessions) THEN
+            RAISE EXCEPTION 'a session of this batch is gone' USING ERRCODE = 'CR002';
+        END IF;
+    END IF;
+
+    IF cardinality(p_new_rounds) > 0 THEN
+        INSERT INTO round (bucket, session_id, provider_round_id, id, state, bets, live_bets, staked, won, bet_due_at,
+            outcome, fairness, opened_at, closed_at)
+        SELECT o.bucket, o.session_id, o.provider_round_id, o.id, o.state, o.bets, o.live_bets, o.staked::numeric,
+               o.won::numeric, o.bet_due_at, o.outcome::jsonb, o.fairness::jsonb, o.opened_at, o.closed_at
+          FROM unnest(p_new_rounds) o;
+    END IF;
+
+    IF cardinality(p_rounds) > 0 THEN
+        UPDATE round t
+           SET state = o.state, bets = o.bets, live_bets = o.live_bets, staked = o.staked::numeric,
+               won = o.won::numeric, bet_due_at = o.bet_due_at, outcome = o.outcome::jsonb,
+               fairness = o.fairness::jsonb, closed_at = o.closed_at
+          FROM unnest(p_rounds) o
+         WHERE t.bucket = o.bucket AND t.session_id = o.session_id AND t.provider_round_id = o.provider_round_id
+           AND t.bucket = ANY (p_buckets);
+        GET DIAGNOSTICS written = ROW_COUNT;
+        IF written <> cardinality(p_rounds) THEN
+            RAISE EXCEPTION 'a round of this batch is gone' USING ERRCODE = 'CR002';
+        END IF;
+    END IF;
+
+    IF cardinality(p_settled) > 0 THEN
+        UPDATE round t
+           SET state = CASE WHEN t.live_bets = 0 AND t.won = 0 THEN 'voided' ELSE 'settled' END,
+               closed_at = coalesce(t.closed_at, p_now)
+          FROM unnest(p_settled) k
+         WHERE t.bucket = k.bucket AND t.session_id = k.id AND t.bucket = ANY (p_buckets)
+           AND t.state IN ('open', 'closed');
+    END IF;
+
+    IF cardinality(p_events) > 0 THEN
+        INSERT INTO session_event (bucket, session_id, seq, from_state, to_state, cause, provider_round_id,
+            journal_ids, occurred_at, time_source, recorded_at, correlation_id, trace_id, details)
+        SELECT e.bucket, e.session_id, e.seq, e.from_state, e.to_state, e.cause, e.provider_round_id, e.journal_ids,
+               e.occurred_at, e.time_source, e.recorded_at, e.correlation_id, e.trace_id, e.details::jsonb
+          FROM unnest(p_events) e;
+    END IF;
+
+    IF cardinality(p_breaks) > 0 THEN
+        INSERT INTO break_item (bucket, id, kind, subject, owner, provider, player_id, session_id, provider_round_id,
+            asset, amount, explanation, opened_at)
+        SELECT b.bucket, b.id, b.kind, b.subject, b.owner, b.provider, b.player_id, b.session_id,
+               b.provider_round_id, b.asset, b.amount, b.explanation, b.opened_at
+          FROM unnest(p_breaks) b
+        ON CONFLICT DO NOTHING;
+    END IF;
+
+    IF cardinality(p_answers) > 0 THEN
+        INSERT INTO idempotency_key (bucket, api_key_id, key, fingerprint, status, body, expires_at)
+        SELECT i.bucket, i.api_key_id, i.key, i.fingerprint, i.status, i.body, i.expires_at
+          FROM unnest(p_answers) i
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS written = ROW_COUNT;
+        IF written <> cardinality(p_answers) THEN
+            RAISE EXCEPTION 'an Idempotency-Key of this batch was used elsewhere meanwhile' USING ERRCODE = 'CR001';
+        END IF;
+    END IF;
+END $$;

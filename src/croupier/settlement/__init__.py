@@ -1,0 +1,1 @@
+"""Settlement: closing sessions to zero, fairness, and what finance and regulators check."""
