@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -101,7 +101,7 @@ async def _execute(url: str, sql: str) -> None:
 
 
 @pytest.fixture
-def wait_until() -> Callable[..., object]:
+def wait_until() -> Callable[..., Awaitable[None]]:
     """`await wait_until(condition)`: poll an awaitable condition until it is true, at most ten seconds."""
 
     async def wait(condition: Callable[[], object], timeout_s: float = 10.0) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from croupier.runtime import migrations
+from croupier.runtime import database_roles, migrations
 from croupier.runtime.database import (
     DatabaseUrlError,
     connect_app,
@@ -183,7 +183,7 @@ async def test_a_lock_released_between_attempts_lets_the_migration_through(
     owner: asyncpg.Connection,
     empty_database_url: str,
     tmp_path: Path,
-    wait_until: Callable[..., object],
+    wait_until: Callable[..., Awaitable[None]],
 ) -> None:
     known = files(tmp_path, v0001_toy_pre=TABLE, v0002_colour_pre=COLUMN)
     await migrations.apply(owner, migrations=known[:1])
@@ -269,6 +269,7 @@ async def login(admin_url: str, database_url: str, options: str) -> AsyncIterato
     admin = await connect_owner(admin_url)
     database = urlsplit(database_url).path[1:]
     await admin.execute(f"CREATE ROLE {name} LOGIN NOSUPERUSER PASSWORD '{password}' {options}")
+    await admin.execute(f"GRANT {name} TO CURRENT_USER")
     await admin.execute(f'ALTER DATABASE "{database}" OWNER TO {name}')
     parts = urlsplit(database_url)
     address = parts.netloc.rpartition("@")[2]
@@ -312,11 +313,23 @@ def test_the_administrators_sql_is_one_transaction() -> None:
     assert text.endswith("    CREATE ROLE a;\n    GRANT a TO b;\n    COMMIT;\n")
 
 
-async def test_making_roles_at_once_in_several_sessions_is_harmless(empty_database_url: str) -> None:
-    connections = [await connect_owner(empty_database_url) for _ in range(4)]
-    await asyncio.gather(*(ensure_roles(connection) for connection in connections))
-    for connection in connections:
-        await connection.close()
+async def test_a_login_that_may_make_roles_makes_them_even_in_several_sessions_at_once(
+    postgres_url: str, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"croupier_{kind}_{secrets.token_hex(6)}" for kind in ("owner", "app")]
+    monkeypatch.setattr(database_roles, "OWNER_ROLE", names[0])
+    monkeypatch.setattr(database_roles, "APP_ROLE", names[1])
+    monkeypatch.setattr(database_roles, "_ROLES", tuple(names))
+    async with login(postgres_url, empty_database_url, "CREATEROLE") as url:
+        connections = [await connect_owner(url) for _ in range(4)]
+        await asyncio.gather(*(ensure_roles(connection) for connection in connections))
+        for name in names:
+            await connections[0].execute(f"SET ROLE {name}")
+            assert await connections[0].fetchval("SELECT has_schema_privilege('croupier', 'USAGE')")
+            await connections[0].execute("RESET ROLE")
+        await connections[0].execute(f"DROP SCHEMA croupier; DROP ROLE {names[0]}, {names[1]}")
+        for connection in connections:
+            await connection.close()
 
 
 @pytest.mark.parametrize(

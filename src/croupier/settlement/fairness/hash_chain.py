@@ -71,8 +71,16 @@ def crash_point_52bit(game_hash: str, salt: str) -> int:
     """Compute where a game of bustabit crashes, in hundredths, at least 100.
 
     HMAC-SHA256(key = salt text, message = the *bytes* of the game hash), first 13 hex digits as a fraction X
-    of 2**52: floor(99 / (1 - X)). Doubles as published: they can round up to a whole number, integers would
-    not. Raises ValueError if the game hash is not hex. Key and message are swapped against the other scheme.
+    of 2**52: floor(99 / (1 - X)). Key and message are swapped against the other scheme. Raises ValueError if
+    the game hash is not hex.
     """
     digest = hmac.new(salt.encode(), bytes.fromhex(game_hash), hashlib.sha256).hexdigest()
-    return max(100, math.floor(_RETURN_PERCENT / (1 - int(digest[:13], 16) / 2**52)))
+    return multiplier_of_52_bits(int(digest[:13], 16))
+
+
+def multiplier_of_52_bits(bits: int) -> int:
+    """Turn 0 to 2**52 - 1 into bustabit's multiplier, in hundredths, at least 100.
+
+    Doubles as published: they can round up to a whole number where integers would not.
+    """
+    return max(100, math.floor(_RETURN_PERCENT / (1 - bits / 2**52)))
