@@ -140,8 +140,6 @@ class Facts:
         "applied",
         "balances",
         "legs",
-        "new_rounds",
-        "new_sessions",
         "players",
         "posted",
         "references",
@@ -159,8 +157,6 @@ class Facts:
         self.answers: dict[tuple[str, str], StoredAnswer] = {}
         self.applied: list[Effects] = []
         self.posted: dict[UUID, list[Posted]] = {}
-        self.new_sessions: set[UUID] = set()
-        self.new_rounds: set[tuple[UUID, str]] = set()
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
 
     def balance(self, key: AccountKey) -> int:
@@ -205,13 +201,9 @@ class Facts:
 
     def _take_states(self, effects: Effects) -> None:
         if effects.session is not None:
-            if effects.session.id not in self.sessions:
-                self.new_sessions.add(effects.session.id)
             self._set(self.sessions, effects.session.id, effects.session)
         if effects.round is not None:
             key = (effects.round.session_id, effects.round.provider_round_id)
-            if key not in self.rounds:
-                self.new_rounds.add(key)
             self._set(self.rounds, key, effects.round)
 
     def _mark_rolled_back(self, mark: tuple[str, str, str]) -> None:

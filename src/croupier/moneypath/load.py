@@ -33,17 +33,16 @@ class Connection(Protocol):
 
 _LOAD: Final = (
     "SELECT accounts, replayed, refs, undone, sessions, rounds, answers "
-    "FROM load_facts($1, $2, $3, $4, $5, $6, $7, $8)"
+    "FROM load_facts($1, $2, $3, $4, $5, $6, $7)"
 )
 
 
 class Wanted:
     """What a batch of calls needs to know, without repetition and in the order in which it is locked."""
 
-    __slots__ = ("answers", "buckets", "ensure", "nonces", "owners", "references", "rounds", "sessions")
+    __slots__ = ("answers", "ensure", "nonces", "owners", "references", "rounds", "sessions")
 
     def __init__(self, calls: Iterable[Call]) -> None:
-        self.buckets: set[int] = set()
         self.ensure: set[tuple[int, str, str, str, str]] = set()
         self.owners: set[tuple[int, str]] = set()
         self.nonces: list[tuple[int, str, str, UUID, Any]] = []
@@ -55,7 +54,6 @@ class Wanted:
             self._add(call)
 
     def _add(self, call: Call) -> None:
-        self.buckets.add(call.bucket)
         self.owners.add((call.bucket, call.player_id))
         if call.nonce is not None:
             nonce = call.nonce
@@ -100,7 +98,6 @@ class Wanted:
     def arguments(self) -> Sequence[Any]:
         """The arguments of `load_facts`, every array sorted."""
         return (
-            sorted(self.buckets),
             sorted(self.ensure),
             sorted(self.owners),
             sorted(self.nonces, key=lambda nonce: nonce[:3]),

@@ -35,7 +35,7 @@ async def run_transaction(
         # The clock is read after the locks are held, so that later decisions never carry earlier times.
         stamp = make_stamp()
         answers = decide_batch(facts, calls, replayed, stamp)
-        await write_effects(connection, facts, {call.bucket for call in calls}, stamp.now)
+        await write_effects(connection, facts, stamp.now)
     except BaseException:
         await _roll_back(connection)
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -23,7 +22,7 @@ from croupier.moneypath.rows import (
 )
 from croupier.wallet.accounts import AccountKey
 
-_WRITE: Final = "SELECT write_effects($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+_WRITE: Final = "SELECT write_effects($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 
 
 class Rows:
@@ -37,8 +36,6 @@ class Rows:
         "entries",
         "events",
         "marks",
-        "new_rounds",
-        "new_sessions",
         "postings",
         "references",
         "rounds",
@@ -92,40 +89,24 @@ class Rows:
             self.answers.append(answer_row(effects.answer))
 
 
-def _split(facts: Facts, rows: Rows) -> tuple[list[Row], list[Row], list[Row], list[Row]]:
-    """New and changed sessions, new and changed rounds, each as it stands after the whole batch."""
-    new_sessions: list[Row] = []
-    sessions: list[Row] = []
-    for session_id in rows.sessions:
-        session = facts.sessions[session_id]
-        (new_sessions if session_id in facts.new_sessions else sessions).append(session_row(session))
-    new_rounds: list[Row] = []
-    rounds: list[Row] = []
-    for key in rows.rounds:
-        (new_rounds if key in facts.new_rounds else rounds).append(round_row(facts.rounds[key]))
-    return new_sessions, sessions, new_rounds, rounds
-
-
-async def write_effects(connection: Connection, facts: Facts, buckets: Iterable[int], now: datetime) -> bool:
+async def write_effects(connection: Connection, facts: Facts, now: datetime) -> bool:
     """Write what was decided; False when there is nothing to write.
 
     Raises the driver's errors: SQLSTATE CR001 when a reference was decided elsewhere meanwhile (load and decide
-    again), CR002 when a state row is missing, CR004 when an entry does not sum to zero.
+    again), CR004 when an entry does not sum to zero.
     """
     if not facts.applied:
         return False
     rows = Rows()
     for effects in facts.applied:
         rows.add(facts, effects)
-    await connection.fetchrow(_WRITE, *_arguments(facts, rows, buckets, now))
+    await connection.fetchrow(_WRITE, *_arguments(facts, rows, now))
     return True
 
 
-def _arguments(facts: Facts, rows: Rows, buckets: Iterable[int], now: datetime) -> tuple[Any, ...]:
-    new_sessions, sessions, new_rounds, rounds = _split(facts, rows)
+def _arguments(facts: Facts, rows: Rows, now: datetime) -> tuple[Any, ...]:
     accounts = [account_row(bucket, key, facts.balances[key]) for bucket, key in rows.accounts]
     return (
-        sorted(buckets),
         # Sorted, so that two processes inserting the same references wait for each other in one order.
         sorted(rows.references, key=lambda row: row[:2]),
         rows.claims,
@@ -133,10 +114,8 @@ def _arguments(facts: Facts, rows: Rows, buckets: Iterable[int], now: datetime) 
         rows.entries,
         rows.postings,
         accounts,
-        new_sessions,
-        sessions,
-        new_rounds,
-        rounds,
+        [session_row(facts.sessions[session_id]) for session_id in rows.sessions],
+        [round_row(facts.rounds[key]) for key in rows.rounds],
         list(rows.settled),
         rows.events,
         rows.breaks,

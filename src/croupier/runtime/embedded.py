@@ -179,6 +179,11 @@ class EmbeddedServer:
                 raise _error(self._cluster, f"server processes {survivors} do not stop")
             self._is_owner = False
 
+    def is_running(self) -> bool:
+        """Whether the postmaster this object started or attached to is alive."""
+        self._reap()
+        return self._pid in server_processes(self._started())
+
     async def take_over(self) -> None:
         """Become the owner, whoever is it now: for a parent that ends what its children started."""
         cluster = self._started()

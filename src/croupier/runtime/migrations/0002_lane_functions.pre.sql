@@ -230,7 +230,6 @@ CREATE TYPE rollback_mark AS (
 -- name: create_load_facts
 -- Spends nonces, locks the players in order and returns every fact a batch needs. No rule lives here.
 CREATE FUNCTION load_facts(
-    p_buckets    smallint[],
     p_ensure     wallet_key[],
     p_owners     owner_key[],
     p_nonces     nonce_row[],
@@ -319,18 +318,15 @@ BEGIN
 END $$;
 
 -- name: create_write_effects
--- Writes everything a batch decided, checking that each row was there to be written. No rule lives here.
+-- Writes everything a batch decided. No rule lives here, except what settling a session makes of rounds.
 CREATE FUNCTION write_effects(
-    p_buckets        smallint[],
     p_references     reference_row[],
     p_claims         reference_row[],
     p_marks          rollback_mark[],
     p_entries        entry_row[],
     p_postings       posting_row[],
     p_accounts       account_row[],
-    p_new_sessions   session_row[],
     p_sessions       session_row[],
-    p_new_rounds     round_row[],
     p_rounds         round_row[],
     p_settled        session_key[],
     p_events         event_row[],
@@ -340,6 +336,7 @@ CREATE FUNCTION write_effects(
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     written bigint;
+    settled session_key;
 BEGIN
     IF cardinality(p_references) > 0 THEN
         INSERT INTO money_reference (provider, reference, bucket, action, target_reference, player_id, asset, amount,
@@ -397,7 +394,8 @@ BEGIN
         ON CONFLICT (bucket, owner, kind, asset, fund) DO UPDATE SET balance = excluded.balance;
     END IF;
 
-    IF cardinality(p_new_sessions) > 0 THEN
+    -- States are upserted, not joined: the plan is the primary key's whatever the statistics say.
+    IF cardinality(p_sessions) > 0 THEN
         INSERT INTO session (bucket, id, player_id, provider, game_id, asset, state, seq, rounds_open, staked, won,
             contributed, share_posted, revenue_posted, contract_id, share_bps, jackpot_pool, promo_source, launch_url,
             opened_at, expires_at, last_activity_at)
@@ -405,53 +403,32 @@ BEGIN
                s.staked::numeric, s.won::numeric, s.contributed::numeric, s.share_posted::numeric,
                s.revenue_posted::numeric, s.contract_id, s.share_bps, s.jackpot_pool, s.promo_source, s.launch_url,
                s.opened_at, s.expires_at, s.last_activity_at
-          FROM unnest(p_new_sessions) s;
-    END IF;
-
-    IF cardinality(p_sessions) > 0 THEN
-        UPDATE session t
-           SET state = s.state, seq = s.seq, rounds_open = s.rounds_open, staked = s.staked::numeric,
-               won = s.won::numeric, contributed = s.contributed::numeric, share_posted = s.share_posted::numeric,
-               revenue_posted = s.revenue_posted::numeric, launch_url = s.launch_url,
-               last_activity_at = s.last_activity_at
           FROM unnest(p_sessions) s
-         WHERE t.bucket = s.bucket AND t.id = s.id AND t.bucket = ANY (p_buckets);
-        GET DIAGNOSTICS written = ROW_COUNT;
-        IF written <> cardinality(p_sessions) THEN
-            RAISE EXCEPTION 'a session of this batch is gone' USING ERRCODE = 'CR002';
-        END IF;
+        ON CONFLICT (bucket, id) DO UPDATE
+           SET state = excluded.state, seq = excluded.seq, rounds_open = excluded.rounds_open,
+               staked = excluded.staked, won = excluded.won, contributed = excluded.contributed,
+               share_posted = excluded.share_posted, revenue_posted = excluded.revenue_posted,
+               launch_url = excluded.launch_url, last_activity_at = excluded.last_activity_at;
     END IF;
 
-    IF cardinality(p_new_rounds) > 0 THEN
+    IF cardinality(p_rounds) > 0 THEN
         INSERT INTO round (bucket, session_id, provider_round_id, id, state, bets, live_bets, staked, won, bet_due_at,
             outcome, fairness, opened_at, closed_at)
         SELECT o.bucket, o.session_id, o.provider_round_id, o.id, o.state, o.bets, o.live_bets, o.staked::numeric,
                o.won::numeric, o.bet_due_at, o.outcome::jsonb, o.fairness::jsonb, o.opened_at, o.closed_at
-          FROM unnest(p_new_rounds) o;
-    END IF;
-
-    IF cardinality(p_rounds) > 0 THEN
-        UPDATE round t
-           SET state = o.state, bets = o.bets, live_bets = o.live_bets, staked = o.staked::numeric,
-               won = o.won::numeric, bet_due_at = o.bet_due_at, outcome = o.outcome::jsonb,
-               fairness = o.fairness::jsonb, closed_at = o.closed_at
           FROM unnest(p_rounds) o
-         WHERE t.bucket = o.bucket AND t.session_id = o.session_id AND t.provider_round_id = o.provider_round_id
-           AND t.bucket = ANY (p_buckets);
-        GET DIAGNOSTICS written = ROW_COUNT;
-        IF written <> cardinality(p_rounds) THEN
-            RAISE EXCEPTION 'a round of this batch is gone' USING ERRCODE = 'CR002';
-        END IF;
+        ON CONFLICT (bucket, session_id, provider_round_id) DO UPDATE
+           SET state = excluded.state, bets = excluded.bets, live_bets = excluded.live_bets,
+               staked = excluded.staked, won = excluded.won, bet_due_at = excluded.bet_due_at,
+               outcome = excluded.outcome, fairness = excluded.fairness, closed_at = excluded.closed_at;
     END IF;
 
-    IF cardinality(p_settled) > 0 THEN
-        UPDATE round t
-           SET state = CASE WHEN t.live_bets = 0 AND t.won = 0 THEN 'voided' ELSE 'settled' END,
-               closed_at = coalesce(t.closed_at, p_now)
-          FROM unnest(p_settled) k
-         WHERE t.bucket = k.bucket AND t.session_id = k.id AND t.bucket = ANY (p_buckets)
-           AND t.state IN ('open', 'closed');
-    END IF;
+    FOR settled IN SELECT k.bucket, k.id FROM unnest(p_settled) k LOOP
+        UPDATE round
+           SET state = CASE WHEN live_bets = 0 AND won = 0 THEN 'voided' ELSE 'settled' END,
+               closed_at = coalesce(closed_at, p_now)
+         WHERE bucket = settled.bucket AND session_id = settled.id AND state IN ('open', 'closed');
+    END LOOP;
 
     IF cardinality(p_events) > 0 THEN
         INSERT INTO session_event (bucket, session_id, seq, from_state, to_state, cause, provider_round_id,

@@ -1,0 +1,30 @@
+-- name: purge_nonces
+-- Forget nonces that can no longer be replayed, a bounded number at a time.
+DELETE FROM nonce n
+ USING (SELECT bucket, key_id, nonce FROM nonce WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) o
+ WHERE n.bucket = o.bucket AND n.key_id = o.key_id AND n.nonce = o.nonce;
+
+-- name: purge_answers
+-- Forget operator answers whose Idempotency-Key has expired, a bounded number at a time.
+DELETE FROM idempotency_key i
+ USING (SELECT bucket, api_key_id, key FROM idempotency_key WHERE expires_at < $1 ORDER BY expires_at LIMIT $2
+           FOR UPDATE SKIP LOCKED) o
+ WHERE i.bucket = o.bucket AND i.api_key_id = o.api_key_id AND i.key = o.key;
+
+-- name: rounds_paid_without_bet
+-- Rounds whose win came first and whose bet did not come by its deadline, unless their break is open already.
+SELECT r.bucket, r.session_id, r.provider_round_id, r.won::text AS won, s.provider, s.player_id, s.asset
+  FROM round r JOIN session s ON s.bucket = r.bucket AND s.id = r.session_id
+ WHERE r.bet_due_at < $1
+   AND NOT EXISTS (SELECT 1 FROM break_item b
+                    WHERE b.bucket = r.bucket AND b.provider = s.provider AND b.kind = 'win_without_bet'
+                      AND b.subject = r.session_id::text || ':' || r.provider_round_id)
+ ORDER BY r.bet_due_at LIMIT $2;
+
+-- name: open_break
+-- Open a break, unless somebody else just did.
+INSERT INTO break_item (bucket, id, kind, subject, owner, provider, player_id, session_id, provider_round_id, asset,
+    amount, explanation, opened_at)
+VALUES ($1, $2, 'win_without_bet', $3, 'finance', $4, $5, $6, $7, $8, $9,
+        'a win of this round was paid and its bet did not come by the deadline', $10)
+ON CONFLICT DO NOTHING;

@@ -1,0 +1,192 @@
+"""`croupier serve`: one supervisor that owns the listening sockets, the database it embeds, and the workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import structlog
+import uvicorn
+
+from croupier.ids import IdSource
+from croupier.runtime.config import Config, parse_address
+from croupier.runtime.database import connect_owner, create_pool, ensure_database
+from croupier.runtime.duties import run_duties
+from croupier.runtime.embedded import EmbeddedServer, EmbeddedServerError
+from croupier.runtime.migrations import apply, plan
+from croupier.runtime.worker_process import WorkerProcess
+
+_log = structlog.get_logger("croupier.supervisor")
+
+DATABASE: Final = "croupier"
+BACKLOG: Final = 1024
+DRAIN_S: Final = 25.0
+READY_S: Final = 60.0
+WATCH_S: Final = 0.2
+
+
+class NotReady(Exception):
+    """The deployment cannot start as it is; the text says what to do."""
+
+
+@contextlib.asynccontextmanager
+async def running_database(config: Config) -> AsyncIterator[tuple[str, EmbeddedServer | None]]:
+    """The URL of the deployment's database, migrated; the embedded server is started if that is what is configured.
+
+    Raises NotReady when another server's schema is behind: `croupier migrate` is a step of its own there.
+    """
+    if not config.database.is_embedded:
+        await _require_migrated(config.database.migration_url)
+        yield config.database.url, None
+        return
+    async with EmbeddedServer(config.database.embedded_folder) as server:
+        url = await ensure_database(server.url(), DATABASE)
+        connection = await connect_owner(url)
+        try:
+            await apply(connection)
+        finally:
+            await connection.close()
+        yield url, server
+
+
+async def _require_migrated(url: str) -> None:
+    connection = await connect_owner(url)
+    try:
+        pending = await plan(connection)
+    finally:
+        await connection.close()
+    if pending:
+        names = ", ".join(f"{one.version:04d}_{one.name}.{one.phase}" for one in pending)
+        raise NotReady(f"the schema is behind ({names}): run `croupier migrate` first")
+
+
+def listen_on(address: str) -> socket.socket:
+    """A listening socket that workers inherit; a busy port is an error that names it."""
+    host, port = parse_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise NotReady(f"cannot listen on {address}: {error.strerror}; is Croupier running already?") from None
+    listener.listen(BACKLOG)
+    listener.set_inheritable(True)
+    return listener
+
+
+class Supervisor:
+    """Runs workers, the admin listener and the duties until it is told to stop."""
+
+    def __init__(self, config: Config, config_path: Path | None, *, workers: int, admin_app: Callable[..., Any]) -> None:
+        self._config = config
+        self._config_path = config_path
+        self._count = workers
+        self._make_admin_app = admin_app
+        self._stop = asyncio.Event()
+        self.is_ready = asyncio.Event()
+        self.workers: list[WorkerProcess] = []
+
+    def ask_to_stop(self) -> None:
+        """Begin a clean end: workers finish what they accepted."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until asked to stop. Raises NotReady when it cannot begin."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.ask_to_stop)
+        folder = tempfile.mkdtemp(prefix="croupier-metrics-")
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        try:
+            async with running_database(self._config) as (url, server):
+                with contextlib.closing(listen_on(self._config.http.public)) as listener:
+                    await self._serve(url, server, listener, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def _serve(
+        self, url: str, server: EmbeddedServer | None, listener: socket.socket, metrics_folder: str
+    ) -> None:
+        environment = {"CROUPIER_WORKER_DATABASE_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics_folder}
+        if self._config_path is not None:
+            environment["CROUPIER_WORKER_CONFIG"] = str(self._config_path)
+        self.workers = [
+            WorkerProcess(number, listener.fileno(), environment) for number in range(self._count)
+        ]
+        pool = await create_pool(url, min_size=1, max_size=4)
+        admin = uvicorn.Server(
+            uvicorn.Config(
+                self._make_admin_app(pool, self),
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+            )
+        )
+        admin.install_signal_handlers = lambda: None  # type: ignore[method-assign,attr-defined]
+        tasks = [asyncio.create_task(worker.keep_running()) for worker in self.workers]
+        tasks.append(asyncio.create_task(run_duties(pool, IdSource(), lambda: datetime.now(UTC), self._stop)))
+        if server is not None:
+            tasks.append(asyncio.create_task(self._watch_database(server)))
+        with contextlib.closing(listen_on(self._config.http.admin)) as admin_listener:
+            tasks.append(asyncio.create_task(_serve_admin(admin, admin_listener)))
+            try:
+                await self._wait_ready()
+                await self._stop.wait()
+            finally:
+                await self._end(tasks, admin, pool)
+
+    async def _wait_ready(self) -> None:
+        ready = asyncio.gather(*(worker.is_ready.wait() for worker in self.workers))
+        stopped = asyncio.create_task(self._stop.wait())
+        done, _ = await asyncio.wait({ready, stopped}, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not done:
+            ready.cancel()
+            raise NotReady(f"the workers were not ready within {READY_S:.0f} s; their log says why")
+        if not self._stop.is_set():
+            self.is_ready.set()
+            _log.info("serving", public=self._config.http.public, admin=self._config.http.admin, workers=self._count)
+
+    async def _watch_database(self, server: EmbeddedServer) -> None:
+        """Start the embedded server again when it dies: lanes wait for it and lose nothing."""
+        while not self._stop.is_set():
+            await asyncio.sleep(WATCH_S)
+            if self._stop.is_set() or server.is_running():
+                continue
+            _log.error("database_died", action="starting it again")
+            try:
+                await server.start()
+            except EmbeddedServerError as error:
+                _log.error("database_does_not_start", error=str(error))
+
+    async def _end(self, tasks: list[asyncio.Task[None]], admin: uvicorn.Server, pool: asyncpg.Pool) -> None:
+        self._stop.set()
+        await asyncio.gather(*(worker.stop(DRAIN_S) for worker in self.workers))
+        admin.should_exit = True
+        done, pending = await asyncio.wait(tasks, timeout=DRAIN_S)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        pool.terminate()
+        for task in done:
+            if task.exception() is not None:
+                _log.error("task_failed", error=repr(task.exception()))
+
+
+async def _serve_admin(server: uvicorn.Server, listener: socket.socket) -> None:
+    # uvicorn installs its own signal handlers inside `serve`; the supervisor keeps its own.
+    await server._serve([listener])
+

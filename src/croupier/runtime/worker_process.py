@@ -1,0 +1,87 @@
+"""One worker process as its supervisor sees it: started, ready, and ended without losing what it has accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import Final
+
+import structlog
+
+_log = structlog.get_logger("croupier.supervisor")
+
+READY_LINE: Final = b"ready\n"
+BACKOFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+"""Pauses before a worker that died is started again, in seconds."""
+
+
+class WorkerProcess:
+    """Keeps one worker running until told to stop."""
+
+    def __init__(self, number: int, socket_fd: int, environment: dict[str, str]) -> None:
+        self._number = number
+        self._socket_fd = socket_fd
+        self._environment = environment
+        self._process: asyncio.subprocess.Process | None = None
+        self._is_stopping = False
+        self._deaths = 0
+        self.is_ready = asyncio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running worker."""
+        return None if self._process is None else self._process.pid
+
+    async def keep_running(self) -> None:
+        """Start the worker, and start it again whenever it dies, until `stop` is called."""
+        while not self._is_stopping:
+            await self._start()
+            process = self._process
+            assert process is not None, "a started worker has a process"  # noqa: S101 (narrowing)
+            status = await process.wait()
+            self.is_ready.clear()
+            if self._is_stopping:
+                return
+            pause_s = BACKOFF_S[min(self._deaths, len(BACKOFF_S) - 1)]
+            self._deaths += 1
+            _log.error("worker_died", worker=self._number, pid=process.pid, status=status, restart_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+
+    async def _start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "croupier.runtime.worker",
+            str(self._socket_fd),
+            # The worker reads this pipe: its end tells it that the supervisor is gone.
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            pass_fds=(self._socket_fd,),
+            env={**os.environ, **self._environment},
+        )
+        self._watch = asyncio.create_task(self._wait_ready(self._process))
+
+    async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None, "the worker's output is a pipe"  # noqa: S101 (narrowing)
+        if await process.stdout.readline() == READY_LINE:
+            self._deaths = 0
+            self.is_ready.set()
+
+    async def stop(self, drain_s: float) -> None:
+        """Ask the worker to finish what it has; kill it only when it does not within `drain_s` seconds."""
+        self._is_stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), drain_s)
+        except TimeoutError:
+            _log.error("worker_did_not_drain", worker=self._number, pid=process.pid)
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
