@@ -33,7 +33,7 @@ class Connection(Protocol):
 
 _LOAD: Final = (
     "SELECT accounts, replayed, refs, undone, sessions, rounds, answers "
-    "FROM load_facts($1, $2, $3, $4, $5, $6, $7)"
+    "FROM load_facts($1, $2, $3, $4, $5, $6, $7, $8)"
 )
 
 
@@ -98,6 +98,7 @@ class Wanted:
     def arguments(self) -> Sequence[Any]:
         """The arguments of `load_facts`, every array sorted."""
         return (
+            sorted({bucket for bucket, _ in self.owners}),
             sorted(self.ensure),
             sorted(self.owners),
             sorted(self.nonces, key=lambda nonce: nonce[:3]),

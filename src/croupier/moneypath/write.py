@@ -22,7 +22,7 @@ from croupier.moneypath.rows import (
 )
 from croupier.wallet.accounts import AccountKey
 
-_WRITE: Final = "SELECT write_effects($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+_WRITE: Final = "SELECT write_effects($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
 
 
 class Rows:
@@ -32,6 +32,7 @@ class Rows:
         "accounts",
         "answers",
         "breaks",
+        "buckets",
         "claims",
         "entries",
         "events",
@@ -44,6 +45,7 @@ class Rows:
     )
 
     def __init__(self) -> None:
+        self.buckets: set[int] = set()
         self.references: list[Row] = []
         self.claims: list[Row] = []
         self.marks: list[Row] = []
@@ -61,6 +63,7 @@ class Rows:
         """Collect one decision's effects."""
         for reference in (effects.reference, effects.tombstone):
             if reference is not None:
+                self.buckets.add(reference.bucket)
                 self.references.append(reference_row(reference))
         if effects.claim is not None:
             self.claims.append(reference_row(effects.claim))
@@ -68,6 +71,7 @@ class Rows:
             self.marks.append(effects.mark)
         for entry in effects.entries:
             posted = facts.posted[entry.id]
+            self.buckets.add(entry.bucket)
             self.entries.append(entry_row(entry))
             self.postings.extend(posting_rows(entry, posted))
             for one in posted:
@@ -78,6 +82,7 @@ class Rows:
     def _add_states(self, effects: Effects) -> None:
         session = effects.session
         if session is not None:
+            self.buckets.add(session.bucket)
             self.sessions[session.id] = None
             if effects.settles_rounds:
                 self.settled[session.bucket, session.id] = None
@@ -107,6 +112,7 @@ async def write_effects(connection: Connection, facts: Facts, now: datetime) -> 
 def _arguments(facts: Facts, rows: Rows, now: datetime) -> tuple[Any, ...]:
     accounts = [account_row(bucket, key, facts.balances[key]) for bucket, key in rows.accounts]
     return (
+        sorted(rows.buckets),
         # Sorted, so that two processes inserting the same references wait for each other in one order.
         sorted(rows.references, key=lambda row: row[:2]),
         rows.claims,

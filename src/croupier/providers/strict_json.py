@@ -1,8 +1,9 @@
-"""JSON from outside, read strictly and within bounds: one reading of the bytes, or a refusal that names the member.
+"""JSON from outside, read strictly and within bounds: one reading, or a refusal that names the member.
 
-msgspec checks grammar, types and unknown members. The scan before it refuses what msgspec lets through and another
-parser could read differently: repeated names, depth, exponents, long numbers, NUL, and bad UTF-8 in members that are
-kept as raw text. It is exact for every JSON text; what is not JSON may pass the scan and is then refused by msgspec.
+msgspec checks grammar, types and unknown members. The scan before it refuses what msgspec lets through and
+another parser could read differently: repeated names, depth, exponents, long numbers, NUL, and bad UTF-8 in
+members kept as raw text. It is exact for every JSON text; what is not JSON may pass the scan and is then
+refused by msgspec.
 """
 
 from __future__ import annotations
@@ -21,19 +22,22 @@ ROOT: Final = "$"
 """The name of the whole document where an error names a member."""
 
 _SHOWN_CHARACTERS: Final = 64
-# One capture group, so that splitting gives structure and string contents in turn, as splitting at quotes does.
-_STRING: Final = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
-_TOKEN: Final = re.compile(r"[{}\[\],:]|[^ \t\n\r{}\[\],:]+")
+# One capture group, so that splitting gives structure and contents in turn, as splitting at quotes does. A string
+# that never ends runs to the end of the text: were it no match, every later quote would be tried, in quadratic time.
+_STRING: Final = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)', re.DOTALL)
+_MARK: Final = re.compile(r"[{}\[\]:]|[^ \t\n\r{}\[\],:]+")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _WORDS: Final = frozenset({"true", "false", "null"})
 _PLAIN_COLONS: Final = frozenset({":", ": "})
 _PLAIN_COMMAS: Final = frozenset({",", ", "})
-_MISSING_OR_UNKNOWN: Final = re.compile(r"Object (missing required|contains unknown) field `(.*?)`", re.DOTALL)
+_MISSING_OR_UNKNOWN: Final = re.compile(
+    r"Object (missing required|contains unknown) field `(.*?)`", re.DOTALL
+)
 _READ_STRING: Final = msgspec.json.Decoder(str)
 
 
 class JsonLimits(Struct, frozen=True, gc=False, kw_only=True):
-    """Bounds of one document: nesting, members of all objects together, characters of a text and of a number."""
+    """Bounds of one document: nesting, members of all objects, characters of a text and of a number."""
 
     max_depth: int = 32
     max_keys: int = 1024
@@ -44,12 +48,11 @@ class JsonLimits(Struct, frozen=True, gc=False, kw_only=True):
 DEFAULT_LIMITS: Final = JsonLimits()
 
 
-def decode_strict(
-    decoder: msgspec.json.Decoder[T], body: bytes, limits: JsonLimits = DEFAULT_LIMITS
-) -> T:
+def decode_strict(decoder: msgspec.json.Decoder[T], body: bytes, limits: JsonLimits = DEFAULT_LIMITS) -> T:
     """Read a body whose types are the decoder's; structs should forbid unknown fields.
 
-    Raises CroupierError (malformed), `field` being the member's path such as `bet.amount`, or `$` for the document.
+    Raises CroupierError (malformed), `field` being the member's path such as `bet.amount`, or `$` for all of
+    it.
     """
     _scan(_text_of(body), limits)
     try:
@@ -85,7 +88,7 @@ def _scan(text: str, limits: JsonLimits) -> None:
         if segment in _PLAIN_COLONS:
             walk.name(before)
         elif segment not in _PLAIN_COMMAS:
-            walk.tokens(segment, before)
+            walk.marks(segment, before)
         before = after
 
 
@@ -103,7 +106,7 @@ class _Walk:
 
     def name(self, raw: str) -> None:
         """Take a member's name in; `raw` is the text between its quotes."""
-        name = raw if "\\" not in raw else _READ_STRING.decode(f'"{raw}"')
+        name = raw if "\\" not in raw else _unescape(raw)
         if name in self._names:
             raise _malformed(self._path(name), "a member may be given once only")
         self._names.add(name)
@@ -112,17 +115,17 @@ class _Walk:
         if self._total > self._limits.max_keys:
             raise _malformed(ROOT, f"the body has more than {self._limits.max_keys} members")
 
-    def tokens(self, segment: str, before: str) -> None:
+    def marks(self, segment: str, before: str) -> None:
         """Take in what stands between two strings; `before` is the string in front of it."""
-        for token in _TOKEN.findall(segment):
-            if token == ":":
+        for mark in _MARK.findall(segment):
+            if mark == ":":
                 self.name(before)
-            elif token in ("{", "["):
+            elif mark in ("{", "["):
                 self._enter()
-            elif token in ("}", "]"):
+            elif mark in ("}", "]"):
                 self._leave()
-            elif token != ",":
-                self._literal(token)
+            else:
+                self._literal(mark)
 
     def _enter(self) -> None:
         self._around.append((self._names, self._last))
@@ -142,11 +145,14 @@ class _Walk:
             raise _malformed(self._path(self._last), _bad_literal(token))
         if len(token) > self._limits.max_number:
             raise _malformed(
-                self._path(self._last), f"a number has at most {self._limits.max_number} characters; send text"
+                self._path(self._last),
+                f"a number has at most {self._limits.max_number} characters; send text",
             )
 
     def _path(self, name: str) -> str:
-        return ".".join(_shown(part) for part in (*(outer for _, outer in self._around), name) if part) or ROOT
+        return (
+            ".".join(_shown(part) for part in (*(outer for _, outer in self._around), name) if part) or ROOT
+        )
 
 
 def _check_escapes(parts: list[str]) -> None:
@@ -173,7 +179,7 @@ def _name_before(parts: list[str], raw: str) -> str:
     at = parts.index(raw, 1)
     for position in range(at, 0, -2):
         if position + 1 < len(parts) and parts[position + 1].lstrip(" \t\n\r").startswith(":"):
-            return _shown(parts[position])
+            return _shown(parts[position]) or ROOT
     return ROOT
 
 

@@ -25,11 +25,12 @@ import secrets
 import shutil
 import stat
 import subprocess
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+
+from croupier_signing import payload_digest
 
 SUPERUSER = "croupier_admin"
 INITDB_TIMEOUT_S = 120
@@ -106,7 +107,7 @@ class Cluster(msgspec.Struct, frozen=True):
     @property
     def marker(self) -> str:
         """The cluster name, visible in the title of each server process: readable without ptrace rights."""
-        return f"croupier-{zlib.crc32(os.fsencode(self.folder)):08x}"
+        return f"croupier-{payload_digest(os.fsencode(self.folder))[:8]}"
 
     @property
     def pgdata_argument(self) -> str:
@@ -195,7 +196,7 @@ def copied_binaries(binaries: Path, account: ServerAccount) -> Path:
     """Copy what the server needs to the first cache that allows programs, keeping an intact older copy."""
     install = binaries.parent
     wanted = _needed_files(install)
-    name = f"croupier-postgres-{zlib.crc32(repr(sorted(wanted.items())).encode()):08x}"
+    name = f"croupier-postgres-{payload_digest(repr(sorted(wanted.items())).encode())[:8]}"
     for cache in BINARY_CACHES:
         target = cache / name
         if not _takes_programs(cache) or not is_reachable(target, account) or not _is_ours_or_free(target):

@@ -80,6 +80,7 @@ def remove_stale_postmaster_file(cluster: Cluster) -> None:
 
 
 def send_signal(pid: int, number: signal.Signals) -> None:
+    """Signal a process; one that has ended meanwhile is fine."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:

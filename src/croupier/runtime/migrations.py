@@ -183,7 +183,7 @@ async def apply(
             chosen = choose_phase(await plan(connection, migrations=migrations), phase)
             runner = _Runner(connection, attempts=attempts, retry_pause_s=retry_pause_s)
             for migration in chosen:
-                await runner.apply_file(migration)
+                await runner.run_file(migration)
     return chosen
 
 
@@ -209,7 +209,7 @@ class _Runner:
         self._attempts = attempts
         self._retry_pause_s = retry_pause_s
 
-    async def apply_file(self, migration: Migration) -> None:
+    async def run_file(self, migration: Migration) -> None:
         if migration.is_transactional:
             await self._with_retries(partial(self._apply_in_transaction, migration))
             return

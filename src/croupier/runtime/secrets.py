@@ -19,7 +19,7 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class SecretUnavailable(Exception):
-    """A reference that gives no usable secret: `what` is wrong and `fix` says what to do; no value in either."""
+    """A reference without a usable secret: `what` is wrong and `fix` says what to do; no value in either."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f"{what}; {fix}")
@@ -76,12 +76,15 @@ def _read_private_file(path: Path) -> bytes:
             f"the secret file {path} cannot be read: {error.strerror}",
             f"create {path} readable by this user only (chmod 600)",
         ) from None
-    with open(handle, "rb") as file:
-        _require_private(path, os.fstat(file.fileno()))
-        content = file.read(LARGEST_SECRET_BYTES + 1)
+    try:
+        _require_private(path, os.fstat(handle))
+        content = os.read(handle, LARGEST_SECRET_BYTES + 1)
+    finally:
+        os.close(handle)
     if len(content) > LARGEST_SECRET_BYTES:
         raise SecretUnavailable(
-            f"the secret file {path} is larger than {LARGEST_SECRET_BYTES} bytes", "name the file of the secret"
+            f"the secret file {path} is larger than {LARGEST_SECRET_BYTES} bytes",
+            "name the file of the secret",
         )
     return content
 
@@ -97,7 +100,7 @@ def _require_private(path: Path, facts: os.stat_result) -> None:
 
 
 def _without_newline(value: bytes) -> bytes:
-    return value.removesuffix(b"\n").removesuffix(b"\r")
+    return value.removesuffix(b"\r\n") if value.endswith(b"\r\n") else value.removesuffix(b"\n")
 
 
 def _require_strong(value: bytes, *, shown: str) -> bytes:

@@ -24,7 +24,7 @@ from croupier.runtime.database import connect_owner, create_pool, ensure_databas
 from croupier.runtime.duties import run_duties
 from croupier.runtime.embedded import EmbeddedServer, EmbeddedServerError
 from croupier.runtime.migrations import apply, plan
-from croupier.runtime.worker_process import WorkerProcess
+from croupier.runtime.worker_process import Orders, WorkerProcess
 
 _log = structlog.get_logger("croupier.supervisor")
 
@@ -112,19 +112,15 @@ class Supervisor:
         try:
             async with running_database(self._config) as (url, server):
                 with contextlib.closing(listen_on(self._config.http.public)) as listener:
-                    await self._serve(url, server, listener, folder)
+                    await self._serve(url, server, listener)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _serve(
-        self, url: str, server: EmbeddedServer | None, listener: socket.socket, metrics_folder: str
+        self, url: str, server: EmbeddedServer | None, listener: socket.socket
     ) -> None:
-        environment = {"CROUPIER_WORKER_DATABASE_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics_folder}
-        if self._config_path is not None:
-            environment["CROUPIER_WORKER_CONFIG"] = str(self._config_path)
-        self.workers = [
-            WorkerProcess(number, listener.fileno(), environment) for number in range(self._count)
-        ]
+        orders = Orders(url, None if self._config_path is None else str(self._config_path))
+        self.workers = [WorkerProcess(number, listener.fileno(), orders) for number in range(self._count)]
         pool = await create_pool(url, min_size=1, max_size=4)
         admin = uvicorn.Server(
             uvicorn.Config(
@@ -135,7 +131,7 @@ class Supervisor:
                 server_header=False,
             )
         )
-        admin.install_signal_handlers = lambda: None  # type: ignore[method-assign,attr-defined]
+        admin.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         tasks = [asyncio.create_task(worker.keep_running()) for worker in self.workers]
         tasks.append(asyncio.create_task(run_duties(pool, IdSource(), lambda: datetime.now(UTC), self._stop)))
         if server is not None:
@@ -149,8 +145,8 @@ class Supervisor:
                 await self._end(tasks, admin, pool)
 
     async def _wait_ready(self) -> None:
-        ready = asyncio.gather(*(worker.is_ready.wait() for worker in self.workers))
-        stopped = asyncio.create_task(self._stop.wait())
+        ready = asyncio.create_task(self._all_ready())
+        stopped = asyncio.create_task(self._until_stopped())
         done, _ = await asyncio.wait({ready, stopped}, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if not done:
@@ -159,6 +155,13 @@ class Supervisor:
         if not self._stop.is_set():
             self.is_ready.set()
             _log.info("serving", public=self._config.http.public, admin=self._config.http.admin, workers=self._count)
+
+    async def _until_stopped(self) -> None:
+        await self._stop.wait()
+
+    async def _all_ready(self) -> None:
+        for worker in self.workers:
+            await worker.is_ready.wait()
 
     async def _watch_database(self, server: EmbeddedServer) -> None:
         """Start the embedded server again when it dies: lanes wait for it and lose nothing."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 from typing import Final
 
+import msgspec
 import structlog
 
 _log = structlog.get_logger("croupier.supervisor")
@@ -18,15 +18,22 @@ BACKOFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Pauses before a worker that died is started again, in seconds."""
 
 
+class Orders(msgspec.Struct, frozen=True):
+    """What a worker is told when it starts: where the database is, and which configuration file to read."""
+
+    database_url: str
+    config_path: str | None
+
+
 class WorkerProcess:
     """Keeps one worker running until told to stop."""
 
-    def __init__(self, number: int, socket_fd: int, environment: dict[str, str]) -> None:
+    def __init__(self, number: int, socket_fd: int, orders: Orders) -> None:
         self._number = number
         self._socket_fd = socket_fd
-        self._environment = environment
+        self._orders = orders
         self._process: asyncio.subprocess.Process | None = None
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
         self._deaths = 0
         self.is_ready = asyncio.Event()
 
@@ -37,13 +44,13 @@ class WorkerProcess:
 
     async def keep_running(self) -> None:
         """Start the worker, and start it again whenever it dies, until `stop` is called."""
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             await self._start()
             process = self._process
             assert process is not None, "a started worker has a process"  # noqa: S101 (narrowing)
             status = await process.wait()
             self.is_ready.clear()
-            if self._is_stopping:
+            if self._stopping.is_set():
                 return
             pause_s = BACKOFF_S[min(self._deaths, len(BACKOFF_S) - 1)]
             self._deaths += 1
@@ -56,12 +63,13 @@ class WorkerProcess:
             "-m",
             "croupier.runtime.worker",
             str(self._socket_fd),
-            # The worker reads this pipe: its end tells it that the supervisor is gone.
+            # The first line carries the orders, which hold a password; the pipe's end says the supervisor is gone.
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             pass_fds=(self._socket_fd,),
-            env={**os.environ, **self._environment},
         )
+        assert self._process.stdin is not None, "the worker's input is a pipe"  # noqa: S101 (narrowing)
+        self._process.stdin.write(msgspec.json.encode(self._orders) + b"\n")
         self._watch = asyncio.create_task(self._wait_ready(self._process))
 
     async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:
@@ -72,7 +80,7 @@ class WorkerProcess:
 
     async def stop(self, drain_s: float) -> None:
         """Ask the worker to finish what it has; kill it only when it does not within `drain_s` seconds."""
-        self._is_stopping = True
+        self._stopping.set()
         process = self._process
         if process is None or process.returncode is not None:
             return

@@ -12,7 +12,7 @@ NEAREST_CUTOFF = 0.6
 
 
 class Problem(Struct, frozen=True):
-    """One thing to repair: where it stands (key or variable), what is wrong, what to do. Never a secret's value."""
+    """One thing to repair: the key or variable, what is wrong, what to do. Never a secret's value."""
 
     where: str
     what: str

@@ -6,9 +6,10 @@ stands beside each pattern, because nobody should have to read a regular express
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct, field
 
@@ -40,9 +41,12 @@ SecretReference = Annotated[
     Meta(pattern=r"^(?:env|file|aws-sm|vault):", extra={"form": '"env:NAME" or "file:PATH"', **SECRET_FIELD}),
 ]
 TokenHash = Annotated[
-    str, Meta(pattern=r"^sha256:[0-9a-f]{64}\Z", extra={"form": '"sha256:" and 64 hex digits', **SECRET_FIELD})
+    str,
+    Meta(pattern=r"^sha256:[0-9a-f]{64}\Z", extra={"form": '"sha256:" and 64 hex digits', **SECRET_FIELD}),
 ]
-HttpUrl = Annotated[str, _text(r"https?://[^\s/?#@]+(/[^\s?#]*)?", "an http:// or https:// URL without query")]
+HttpUrl = Annotated[
+    str, _text(r"https?://[^\s/?#@]+(/[^\s?#]*)?", "an http:// or https:// URL without query")
+]
 TimeOfDay = Annotated[str, _text(r"([01][0-9]|2[0-3]):[0-5][0-9]", 'a time of day as "HH:MM"')]
 Duration = Annotated[str, _text(r"[1-9][0-9]{0,5}[smhd]", 'a duration such as "90s", "15m", "24h" or "7d"')]
 Name = Annotated[str, _text(r"[a-z][a-z0-9_]{0,63}", "a name of a-z 0-9 _")]
@@ -54,12 +58,17 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 class Http(Struct, frozen=True, forbid_unknown_fields=True):
     """Where Croupier listens."""
 
-    public: Annotated[Address, Meta(description="Operator API, provider callbacks, webhooks.")] = "127.0.0.1:8700"
+    public: Annotated[Address, Meta(description="Operator API, provider callbacks, webhooks.")] = (
+        "127.0.0.1:8700"
+    )
     admin: Annotated[Address, Meta(description="Console and metrics; keep it private.")] = "127.0.0.1:8701"
 
 
 class Database(Struct, frozen=True, forbid_unknown_fields=True):
-    """The PostgreSQL that holds the books. After loading, `url` is "embedded" or a URL, never a reference."""
+    """The PostgreSQL that holds the books.
+
+    After loading, both URLs are usable as they are: never a reference, and only `url` may be "embedded".
+    """
 
     url: Annotated[
         str,
@@ -193,13 +202,19 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.provider}/{self.game_group}/{self.asset}/{self.starts_at:%Y-%m-%dT%H:%M:%SZ}"
 
     @property
+    def zone(self) -> tzinfo:
+        """The zone of `day_zone`; ValueError, KeyError or OSError when there is none (never once loaded)."""
+        # UTC needs no time zone database, which small images do not have.
+        return UTC if self.day_zone == "UTC" else ZoneInfo(self.day_zone)
+
+    @property
     def effective_pool(self) -> str | None:
         """The operator's pool that contributions go to; None when the provider funds the jackpot."""
         return self.jackpot_pool if self.jackpot_source == "operator" else None
 
 
 class ApiKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """A caller of the operator API or the console: a bearer token (`token_hash`) or a signature key (`secret`)."""
+    """A caller of the operator API or the console: a bearer token or a signature key."""
 
     id: Annotated[KeyId, Meta(description="Unique among all keys of this file.")]
     role: Annotated[
@@ -226,9 +241,9 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     lane_queue: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Most commands waiting in a lane; more answers 503.")
     ] = 4096
-    body_timeout_s: Annotated[
-        int, Meta(ge=1, le=300, description="Longest wait for a body, in seconds.")
-    ] = 10
+    body_timeout_s: Annotated[int, Meta(ge=1, le=300, description="Longest wait for a body, in seconds.")] = (
+        10
+    )
     request_deadline_s: Annotated[
         int, Meta(ge=1, le=300, description="Longest time for an answer, in seconds.")
     ] = 30
@@ -237,7 +252,11 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 86_400
     bet_grace_s: Annotated[
         int,
-        Meta(ge=1, le=604_800, description="How long a win may wait for its bet before a break opens, in seconds."),
+        Meta(
+            ge=1,
+            le=604_800,
+            description="How long a win may wait for its bet before a break opens, in seconds.",
+        ),
     ] = 3600
 
 
@@ -287,7 +306,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """A whole configuration, read and checked. Paths are absolute; secrets are still references."""
 
     environment: Annotated[
-        Slug, Meta(description="Name of the deployment: a label of every metric; keys belong to one environment.")
+        Slug,
+        Meta(description="Name of the deployment: a label of every metric; keys belong to one environment."),
     ] = "development"
     http: Http = field(default_factory=Http)
     database: Database = field(default_factory=Database)

@@ -229,7 +229,9 @@ CREATE TYPE rollback_mark AS (
 
 -- name: create_load_facts
 -- Spends nonces, locks the players in order and returns every fact a batch needs. No rule lives here.
+-- The buckets come first for whoever routes the call to a shard; on one server every look-up is by key already.
 CREATE FUNCTION load_facts(
+    p_buckets    smallint[],
     p_ensure     wallet_key[],
     p_owners     owner_key[],
     p_nonces     nonce_row[],
@@ -320,6 +322,7 @@ END $$;
 -- name: create_write_effects
 -- Writes everything a batch decided. No rule lives here, except what settling a session makes of rounds.
 CREATE FUNCTION write_effects(
+    p_buckets        smallint[],
     p_references     reference_row[],
     p_claims         reference_row[],
     p_marks          rollback_mark[],

@@ -1,0 +1,109 @@
+"""Opening a session at a studio: `POST {base_url}/v1/launch`, idempotent by session id."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from croupier.errors import CroupierError
+from croupier.providers.adapters.croupier_v1 import wire
+from croupier.providers.adapters.croupier_v1.manifest import MANIFEST
+from croupier.providers.contract import (
+    Attempt,
+    LaunchAnswer,
+    Launched,
+    LaunchOrder,
+    LaunchRefused,
+    LaunchUnknown,
+    OutboundRequest,
+    ProviderAccount,
+    Reply,
+    TransportFault,
+)
+from croupier.providers.strict_json import decode_strict
+from croupier_signing import sign_native
+
+DEADLINE_S: Final = MANIFEST.deadline_s("launch") or 5.0
+
+_OPENED: Final = frozenset({200, 201})
+# These say nothing about whether the session was opened (docs/reference/provider-protocol.md, "Launch").
+_UNDECIDED: Final = frozenset({401, 408, 409, 425, 429})
+_URL: Final = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(?:[/?#][!#-;=?-\[\]_a-z~]*)?")
+_REPLY: Final = msgspec.json.Decoder(wire.LaunchReplyBody)
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class _Problem(Struct, frozen=True):
+    code: wire.Name
+
+
+_PROBLEM: Final = msgspec.json.Decoder(_Problem)
+
+
+def build_launch(order: LaunchOrder, account: ProviderAccount, attempt: Attempt) -> OutboundRequest:
+    """Write and sign the request; every attempt has its own time and nonce, the body stays the same."""
+    url = f"{account.base_url.rstrip('/')}/v1/launch"
+    body = _ENCODER.encode(_body_of(order))
+    authorization = sign_native(
+        account.outbound_key,
+        method="POST",
+        path=urlsplit(url).path.encode(),
+        query=b"",
+        timestamp_s=attempt.timestamp_s,
+        nonce=attempt.nonce,
+        body=body,
+    )
+    headers = (
+        (b"content-type", b"application/json"),
+        (b"authorization", authorization.encode()),
+        (b"x-correlation-id", order.correlation_id.encode()),
+    )
+    return OutboundRequest(method="POST", url=url, headers=headers, body=body, deadline_s=DEADLINE_S)
+
+
+def _body_of(order: LaunchOrder) -> wire.LaunchBody:
+    return wire.LaunchBody(
+        session_id=order.session_id,
+        player_id=order.player_id,
+        game_id=order.game_id,
+        asset=order.asset,
+        country=order.country,
+        locale=order.locale,
+        return_url=order.return_url,
+        client=order.client,
+        ip=order.ip,
+    )
+
+
+def read_launch(order: LaunchOrder, answer: Reply | TransportFault) -> LaunchAnswer:
+    """Read what came back. Only a problem that names a code is a refusal; a bare 404 may be a proxy's."""
+    if isinstance(answer, TransportFault):
+        return LaunchUnknown(answer.reason)
+    if answer.status in _OPENED:
+        return _read_opened(order, answer.body)
+    if 400 <= answer.status < 500 and answer.status not in _UNDECIDED:
+        return _read_refused(answer)
+    return LaunchUnknown(f"status_{answer.status}")
+
+
+def _read_opened(order: LaunchOrder, body: bytes) -> LaunchAnswer:
+    try:
+        reply = decode_strict(_REPLY, body)
+    except CroupierError:
+        return LaunchUnknown("reply_not_understood")
+    if reply.session_id != order.session_id:
+        return LaunchUnknown("reply_for_another_session")
+    if _URL.fullmatch(reply.launch_url) is None:
+        return LaunchUnknown("launch_url_not_usable")
+    return Launched(reply.launch_url)
+
+
+def _read_refused(answer: Reply) -> LaunchAnswer:
+    try:
+        return LaunchRefused(decode_strict(_PROBLEM, answer.body).code)
+    except CroupierError:
+        return LaunchUnknown(f"status_{answer.status}")

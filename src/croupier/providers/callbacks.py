@@ -1,0 +1,301 @@
+"""Provider callbacks: `/providers/{provider}/…`, a raw ASGI application on the hot path.
+
+Bounded read, verify, decode, submit, encode: in this order and with no way around. Everything from outside
+comes in through `Edge`, so that this module has no state and no opinion about databases.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from croupier.errors import INTERNAL, UNKNOWN_PATH, UNKNOWN_PROVIDER, CroupierError
+from croupier.ids import REQUEST, IdSource, bucket_of, render_id
+from croupier.moneypath.commands import Action, Bet, Call, Nonce, Rollback, SpendNonce, Win, WinKind
+from croupier.moneypath.outcomes import APPROVED, DECLINED, Outcome
+from croupier.providers.arrival import (
+    BodyLimits,
+    ClientGone,
+    Head,
+    Receive,
+    Scope,
+    Send,
+    check_media_type,
+    parse_head,
+    read_body,
+)
+from croupier.providers.contract import (
+    Adapter,
+    Context,
+    Decoded,
+    DecodeRefused,
+    ProviderAccount,
+    RawRequest,
+    Reply,
+    Verified,
+)
+from croupier.providers.problem import render_problem
+from croupier.providers.strict_json import JsonLimits
+
+REFUSED: Final = "refused"
+FAILED: Final = "failed"
+GONE: Final = "gone"
+UNKNOWN: Final = "unknown"
+NONCE_GRACE_S: Final = 60
+
+_LOG: Final = logging.getLogger(__name__)
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_CLOSE: Final = (b"connection", b"close")
+
+
+class EdgeLimits(Struct, frozen=True):
+    """The bounds of one request."""
+
+    body: BodyLimits = BodyLimits()
+    json: JsonLimits = JsonLimits()
+
+
+class CallRecord(Struct, frozen=True, gc=False, kw_only=True):
+    """One request for telemetry, whatever became of it.
+
+    `outcome` is approved, declined, refused (4xx), failed (5xx) or gone (no answer was sent, status 0);
+    `code` is the outcome's or the error's; `reason` is the class of an authentication failure. `provider` and
+    `operation` are configured names or `unknown`, so they are safe as labels.
+    """
+
+    provider: str
+    operation: str
+    outcome: str
+    status: int
+    code: str
+    reason: str | None
+    is_repeat: bool
+    duration_s: float
+    correlation_id: str
+    trace_id: str | None
+    session_id: UUID | None
+    round_id: str | None
+
+
+class Edge(Struct, frozen=True, kw_only=True):
+    """What callbacks need: accounts with their adapters by id, the money path, ids, clock, telemetry, bounds.
+
+    `submit` decides a call and returns one outcome for each action, or raises CroupierError; a nonce that was
+    spent before is unauthenticated, reason `replayed`.
+    """
+
+    accounts: Mapping[str, tuple[ProviderAccount, Adapter]]
+    submit: Callable[[Call], Awaitable[tuple[Outcome, ...]]]
+    ids: IdSource
+    now: Callable[[], datetime]
+    observe: Callable[[CallRecord], None]
+    limits: EdgeLimits = EdgeLimits()
+
+
+class _Answer(Struct, frozen=True, gc=False, kw_only=True):
+    reply: Reply | None
+    operation: str
+    decoded: Decoded | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    error: CroupierError | None = None
+    is_body_read: bool = True
+
+
+class Callbacks:
+    """The ASGI application; give it every HTTP request whose path begins with `/providers/`."""
+
+    __slots__ = ("_edge",)
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, then tell telemetry about it."""
+        started = perf_counter()
+        edge = self._edge
+        head = parse_head(scope)
+        provider, path = _split(head.path)
+        account, adapter = edge.accounts.get(provider, (None, None))
+        correlation_id = head.correlation_id or render_id(REQUEST, edge.ids.new(bucket_of(provider)))
+        if account is None or adapter is None:
+            answer = _answer_nowhere(path, correlation_id)
+        else:
+            exchange = _Exchange(edge, head, path, account, adapter, correlation_id)
+            answer = await exchange.answer(receive)
+        if answer.reply is not None:
+            await _send(send, answer, head, correlation_id)
+        name = UNKNOWN if account is None else account.id
+        edge.observe(_record(name, answer, head, correlation_id, perf_counter() - started))
+
+
+class _Exchange(Struct, frozen=True, gc=False):
+    """One request to a known provider account."""
+
+    edge: Edge
+    head: Head
+    path: bytes
+    account: ProviderAccount
+    adapter: Adapter
+    correlation_id: str
+
+    async def answer(self, receive: Receive) -> _Answer:
+        """Everything that can happen to a request ends here, as an answer or as a caller who is gone."""
+        edge, head, adapter = self.edge, self.head, self.adapter
+        name, raw = UNKNOWN, None
+        try:
+            operation = adapter.operation(head.method, self.path)
+            name = operation.name
+            check_media_type(head, operation.media_type)
+            body = await read_body(receive, head.content_length, edge.limits.body)
+            now = edge.now()
+            raw = RawRequest(
+                method=head.method,
+                path=head.path,
+                query=head.query,
+                headers=head.headers,
+                body=body,
+                received_at=now,
+            )
+            verified = adapter.verify(raw, self.account, now)
+            context = Context(operation=operation, account=self.account, limits=edge.limits.json)
+            decoded = await self._decode(verified, context)
+            outcomes = await edge.submit(self._call(verified, decoded.player_id, decoded.actions))
+            reply = adapter.encode(decoded, outcomes)
+            return _Answer(reply=reply, operation=name, decoded=decoded, outcomes=outcomes)
+        except CroupierError as refused:
+            error = refused
+        except ClientGone:
+            return _Answer(reply=None, operation=name, is_body_read=False)
+        except Exception:  # noqa: BLE001 (the request edge: every caller gets an answer)
+            _LOG.exception(
+                "callback_failed",
+                extra={
+                    "provider": self.account.id,
+                    "operation": name,
+                    "correlation_id": self.correlation_id,
+                },
+            )
+            error = CroupierError(INTERNAL, "something failed here; sign anew and repeat the same reference")
+        reply = adapter.encode_failure(error, raw, self.correlation_id)
+        return _Answer(reply=reply, operation=name, error=error, is_body_read=raw is not None)
+
+    async def _decode(self, verified: Verified, context: Context) -> Decoded:
+        """Decode; what cannot be decoded spends its nonce all the same, and a lost credit reaches finance."""
+        try:
+            return self.adapter.decode(verified, context)
+        except CroupierError as refused:
+            salvage = refused.salvage if isinstance(refused, DecodeRefused) else None
+            if salvage is not None:
+                await self.edge.submit(self._call(verified, salvage.player_id, (salvage,)))
+            elif verified.nonce is not None:
+                # Nobody is named, so the nonce stands in for the player and spreads the work like one.
+                spend = SpendNonce(player_id=verified.nonce)
+                await self.edge.submit(self._call(verified, verified.nonce, (spend,)))
+            raise
+
+    def _call(self, verified: Verified, player_id: str, actions: tuple[Action, ...]) -> Call:
+        bucket = bucket_of(player_id)
+        account = self.account
+        return Call(
+            provider=account.id,
+            player_id=player_id,
+            bucket=bucket,
+            request_id=self.edge.ids.new(bucket),
+            correlation_id=self.correlation_id,
+            actions=actions,
+            nonce=render_nonce(verified),
+            trace_id=self.head.trace_id,
+            pools=account.pools if account.pools and _may_touch_pool(actions) else (),
+        )
+
+
+def render_nonce(verified: Verified) -> Nonce | None:
+    """The nonce a verified request spends, kept for twice the window and a minute; None if there is none."""
+    if verified.nonce is None or verified.timestamp_s is None or verified.window_s is None:
+        return None
+    expires_s = verified.timestamp_s + 2 * verified.window_s + NONCE_GRACE_S
+    expires_at = datetime.fromtimestamp(expires_s, UTC)
+    return Nonce(bucket_of(verified.nonce), verified.key_id, verified.nonce, expires_at)
+
+
+def _may_touch_pool(actions: tuple[Action, ...]) -> bool:
+    for action in actions:
+        if isinstance(action, Bet):
+            if action.contribution > 0:
+                return True
+        elif isinstance(action, Win):
+            if action.kind is WinKind.JACKPOT:
+                return True
+        elif isinstance(action, Rollback):
+            return True
+    return False
+
+
+def _split(path: bytes) -> tuple[str, bytes]:
+    """Provider id and the path below it; two empty values for a path that is not a callback's."""
+    parts = path.split(b"/", 3)
+    if len(parts) != 4 or parts[1] != b"providers":
+        return "", b""
+    return parts[2].decode("latin-1"), b"/" + parts[3]
+
+
+def _answer_nowhere(path: bytes, correlation_id: str) -> _Answer:
+    """No account: said before any header is judged, so that the answer tells nothing about keys."""
+    if path:
+        error = CroupierError(UNKNOWN_PROVIDER, "no provider account has this id")
+    else:
+        error = CroupierError(UNKNOWN_PATH, "callbacks are at /providers/{provider}/…")
+    reply = render_problem(error, correlation_id)
+    return _Answer(reply=reply, operation=UNKNOWN, error=error, is_body_read=False)
+
+
+async def _send(send: Send, answer: _Answer, head: Head, correlation_id: str) -> None:
+    reply = answer.reply
+    assert reply is not None, "somebody is waiting for a reply"  # noqa: S101 (narrowing)
+    headers = [
+        *reply.headers,
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"x-correlation-id", correlation_id.encode()),
+        _NO_STORE,
+    ]
+    if head.traceparent is not None:
+        headers.append((b"traceparent", head.traceparent))
+    if not answer.is_body_read:
+        # The rest of the body may still be on its way, and it is not a next request.
+        headers.append(_CLOSE)
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+def _record(provider: str, answer: _Answer, head: Head, correlation_id: str, duration_s: float) -> CallRecord:
+    action: Any = answer.decoded.actions[0] if answer.decoded is not None else None
+    last = answer.outcomes[-1] if answer.outcomes else None
+    error = answer.error
+    return CallRecord(
+        provider=provider,
+        operation=answer.operation,
+        outcome=_outcome_word(answer),
+        status=0 if answer.reply is None else answer.reply.status,
+        code=error.kind.code if error is not None else last.code if last is not None else GONE,
+        reason=None if error is None else error.reason,
+        is_repeat=last is not None and last.is_repeat,
+        duration_s=duration_s,
+        correlation_id=correlation_id,
+        trace_id=head.trace_id,
+        session_id=getattr(action, "session_id", None),
+        round_id=getattr(action, "round_id", None),
+    )
+
+
+def _outcome_word(answer: _Answer) -> str:
+    if answer.error is not None:
+        return FAILED if answer.error.kind.status >= 500 else REFUSED
+    if answer.reply is None:
+        return GONE
+    return DECLINED if any(not outcome.is_approved for outcome in answer.outcomes) else APPROVED

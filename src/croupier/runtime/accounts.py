@@ -1,0 +1,49 @@
+"""Provider accounts as the configuration describes them, each with the adapter that speaks its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from croupier.moneypath.commands import Contract
+from croupier.providers.adapters.croupier_v1 import ADAPTER as CROUPIER_V1
+from croupier.providers.contract import Adapter, ProviderAccount
+from croupier.runtime.config import Config, ContractBook, Game, Provider, ResolvedKeys
+
+ADAPTERS: Final[Mapping[str, Adapter]] = {"croupier_v1": CROUPIER_V1}
+"""Every adapter there is, by protocol and version."""
+
+
+def build_accounts(config: Config, keys: ResolvedKeys) -> dict[str, tuple[ProviderAccount, Adapter]]:
+    """Accounts and adapters by provider id."""
+    book = ContractBook(config.contracts)
+    groups = {game.id: game for game in config.games}
+    return {
+        provider.id: (_account(config, provider, keys, book, groups), ADAPTERS[provider.adapter])
+        for provider in config.providers
+    }
+
+
+def _account(
+    config: Config, provider: Provider, keys: ResolvedKeys, book: ContractBook, games: Mapping[str, Game]
+) -> ProviderAccount:
+    own = keys.providers[provider.id]
+
+    def contract_for(*, asset: str, game_id: str | None, at: datetime) -> Contract | None:
+        game = games.get(game_id) if game_id is not None else None
+        found = book.select(provider.id, "default" if game is None else game.group, asset, at)
+        return None if found is None else Contract(found.effective_pool, found.promo_source)
+
+    pools = {one.effective_pool for one in config.contracts if one.provider == provider.id}
+    return ProviderAccount(
+        id=provider.id,
+        adapter=provider.adapter,
+        base_url=provider.base_url or "",
+        inbound_keys={key.id: key for key in own.inbound},
+        outbound_key=own.outbound[0] if own.outbound else own.inbound[0],
+        assets=config.asset_registry(),
+        contract_for=contract_for,
+        window_s=provider.window_s,
+        pools=tuple(sorted(pool for pool in pools if pool is not None)),
+    )

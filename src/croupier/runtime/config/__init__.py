@@ -1,0 +1,57 @@
+"""Configuration of Croupier: `croupier.toml`, overridden by `CROUPIER_…` environment variables."""
+
+from croupier.runtime.config.contracts import ContractBook
+from croupier.runtime.config.keys import ProviderKeys, ResolvedKeys, find_unusable_secrets, resolve_keys
+from croupier.runtime.config.loading import load_config
+from croupier.runtime.config.problems import ConfigProblems, Problem
+from croupier.runtime.config.sections import (
+    ANY,
+    EMBEDDED,
+    ApiKey,
+    AssetEntry,
+    Config,
+    Contract,
+    Database,
+    Game,
+    Http,
+    Lanes,
+    Limits,
+    Owner,
+    Provider,
+    ProviderKey,
+    Sandbox,
+    Telemetry,
+    Timeout,
+    Wallet,
+    parse_address,
+)
+
+__all__ = [
+    "ANY",
+    "EMBEDDED",
+    "ApiKey",
+    "AssetEntry",
+    "Config",
+    "ConfigProblems",
+    "Contract",
+    "ContractBook",
+    "Database",
+    "Game",
+    "Http",
+    "Lanes",
+    "Limits",
+    "Owner",
+    "Problem",
+    "Provider",
+    "ProviderKey",
+    "ProviderKeys",
+    "ResolvedKeys",
+    "Sandbox",
+    "Telemetry",
+    "Timeout",
+    "Wallet",
+    "find_unusable_secrets",
+    "load_config",
+    "parse_address",
+    "resolve_keys",
+]

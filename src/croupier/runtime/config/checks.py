@@ -1,0 +1,189 @@
+"""Rules between keys and between sections; pure, and quiet about what the reader has reported already."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from croupier.money import Asset, AssetRegistry, InvalidAsset
+from croupier.play.session import State
+from croupier.runtime.config.problems import Problem, render_nearest, render_shown
+from croupier.runtime.config.reading import Place, is_readable_instant, render_place
+from croupier.runtime.config.sections import ANY, Config, parse_address
+from croupier.runtime.secrets import SecretUnavailable, check_reference
+
+RESERVED_PROVIDERS: Final = frozenset({"operator", "croupier"})
+"""References of the operator's own money and of Croupier's are kept under these names."""
+
+
+def plan_problems(config: Config) -> list[Problem]:
+    """Every problem that a single key cannot show."""
+    return [problem for check in _CHECKS for problem in check(config)]
+
+
+def _addresses(config: Config) -> Iterator[Problem]:
+    http = config.http
+    places = {"http.public": http.public, "http.admin": http.admin, "sandbox.listen": config.sandbox.listen}
+    seen: dict[tuple[str, int], str] = {}
+    for place, text in places.items():
+        try:
+            address = parse_address(text)
+        except ValueError:
+            if text.rpartition(":")[2].isdigit():
+                yield Problem(place, f"{render_shown(text)} has no valid port", "use a port from 0 to 65535")
+            continue
+        if address[1] and address in seen:
+            yield Problem(place, f"{text} is taken by {seen[address]}", "use another port")
+        seen.setdefault(address, place)
+
+
+def _wallet(config: Config) -> Iterator[Problem]:
+    if config.wallet.mode == "remote":
+        yield Problem(
+            "wallet.mode", "a remote wallet is not available in this version", 'remove it, or write "builtin"'
+        )
+
+
+def _assets(config: Config) -> Iterator[Problem]:
+    accepted: list[Asset] = []
+    for number, entry in enumerate(config.assets):
+        try:
+            asset = Asset(entry.code, entry.exponent)
+        except InvalidAsset:
+            continue  # The reader has named the key.
+        try:
+            AssetRegistry([*accepted, asset])
+        except InvalidAsset as error:
+            what, _, fix = str(error).partition(": ")
+            yield Problem(render_place(("assets", number)), what, fix)
+            continue
+        accepted.append(asset)
+
+
+def _providers(config: Config) -> Iterator[Problem]:
+    yield from _repeated("providers", [provider.id for provider in config.providers])
+    for number, provider in enumerate(config.providers):
+        if provider.id in RESERVED_PROVIDERS:
+            where = render_place(("providers", number, "id"))
+            yield Problem(
+                where, f'"{provider.id}" is a name of Croupier\'s own', "give the provider another id"
+            )
+
+
+def _games(config: Config) -> Iterator[Problem]:
+    yield from _repeated("games", [game.id for game in config.games])
+    known = {provider.id for provider in config.providers}
+    for number, game in enumerate(config.games):
+        yield from _unknown(("games", number, "provider"), game.provider, known, "provider")
+
+
+def _contracts(config: Config) -> Iterator[Problem]:
+    names = [c.id if c.provider and is_readable_instant(c.starts_at) else "" for c in config.contracts]
+    yield from _repeated("contracts", names, key="from")
+    providers = {provider.id for provider in config.providers}
+    assets = set(known_assets(config)) | {ANY}
+    for number, contract in enumerate(config.contracts):
+        place = ("contracts", number)
+        yield from _unknown((*place, "provider"), contract.provider, providers, "provider")
+        groups = {game.group for game in config.games if game.provider == contract.provider} | {ANY}
+        yield from _unknown((*place, "game_group"), contract.game_group, groups, "group of its games")
+        yield from _unknown((*place, "asset"), contract.asset, assets, "asset")
+
+
+def known_assets(config: Config) -> tuple[str, ...]:
+    """Codes of ISO 4217 and of the configured assets, usable or not."""
+    return (*AssetRegistry().codes(), *(entry.code for entry in config.assets))
+
+
+def _key_ids(config: Config) -> Iterator[Problem]:
+    """Unique over all lists: nonces are kept per key id, and a log line names a key by its id alone."""
+    places: dict[Place, str] = {
+        ("providers", number, "keys", position, "id"): key.id
+        for number, provider in enumerate(config.providers)
+        for position, key in enumerate(provider.keys)
+    }
+    places |= {("api_keys", number, "id"): key.id for number, key in enumerate(config.api_keys)}
+    counts = Counter(places.values())
+    for place, key_id in places.items():
+        if key_id and counts[key_id] > 1:
+            yield Problem(
+                render_place(place), f'"{key_id}" names {counts[key_id]} keys', "make key ids unique"
+            )
+
+
+def _references(config: Config) -> Iterator[Problem]:
+    for place, reference in secret_references(config).items():
+        try:
+            check_reference(reference)
+        except SecretUnavailable as error:
+            if reference.partition(":")[0] in ("env", "file", "aws-sm", "vault"):
+                yield Problem(place, error.what, error.fix)
+
+
+def secret_references(config: Config) -> dict[str, str]:
+    """Place → reference of every key's secret."""
+    found = {
+        render_place(("providers", number, "keys", position, "secret")): key.secret
+        for number, provider in enumerate(config.providers)
+        for position, key in enumerate(provider.keys)
+    }
+    for number, key in enumerate(config.api_keys):
+        if key.secret is not None:
+            found[render_place(("api_keys", number, "secret"))] = key.secret
+    return found
+
+
+def _api_keys(config: Config) -> Iterator[Problem]:
+    for number, key in enumerate(config.api_keys):
+        if (key.token_hash is None) == (key.secret is None):
+            amount = "neither" if key.secret is None else "both"
+            yield Problem(
+                render_place(("api_keys", number)),
+                f'"{key.id}" has {amount} of token_hash and secret',
+                "give token_hash for a bearer token, or secret for a native signature key",
+            )
+
+
+def _timeouts(config: Config) -> Iterator[Problem]:
+    states = {state.value for state in State}
+    for state, timeout in config.timeouts.items():
+        yield from _unknown(("timeouts", state), state, states, "session state")
+        if timeout.owner and timeout.owner not in config.owners:
+            advice = render_nearest(
+                timeout.owner, config.owners, otherwise=f"add [owners.{timeout.owner}] with its contacts"
+            )
+            yield Problem(
+                f"timeouts.{state}.owner", f"no team is called {render_shown(timeout.owner)}", advice
+            )
+
+
+def _repeated(section: str, names: Iterable[str], *, key: str = "id") -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for number, name in enumerate(names):
+        first = seen.setdefault(name, number)
+        if name and first != number:
+            where = render_place((section, number, key))
+            yield Problem(where, f"{render_shown(name)} is there already (#{first + 1})", "keep one of them")
+
+
+def _unknown(place: Place, name: str, known: set[str], noun: str) -> Iterator[Problem]:
+    """Quiet about an empty name: the reader has reported it as missing."""
+    if name and name not in known:
+        listed = ", ".join(sorted(known - {ANY})[:8]) or "none"
+        advice = render_nearest(name, sorted(known), otherwise=f"known: {listed}")
+        yield Problem(render_place(place), f"no {noun} is called {render_shown(name)}", advice)
+
+
+_CHECKS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (
+    _addresses,
+    _wallet,
+    _assets,
+    _providers,
+    _games,
+    _contracts,
+    _key_ids,
+    _references,
+    _api_keys,
+    _timeouts,
+)

@@ -1,0 +1,209 @@
+"""A worker process: its lanes, the provider callbacks and the operator API, on a socket the supervisor listens on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+import uvicorn
+import uvloop
+
+from croupier import __version__
+from croupier.ids import IdSource
+from croupier.moneypath.facts import Stamp
+from croupier.moneypath.lane import BatchRecord, LaneSettings
+from croupier.moneypath.lanes import Lanes
+from croupier.providers.arrival import BodyLimits
+from croupier.providers.callbacks import Callbacks, CallRecord, Edge, EdgeLimits
+from croupier.providers.strict_json import JsonLimits
+from croupier.runtime.accounts import build_accounts
+from croupier.runtime.config import Config, load_config, resolve_keys
+from croupier.runtime.database import connect_app, create_pool
+from croupier.runtime.operator_app import build_operator_app
+from croupier.runtime.worker_process import READY_LINE, Orders
+from croupier.telemetry.logs import set_up_logs
+from croupier.telemetry.metrics import CommandRecord, Metrics, RequestRecord
+
+_log = structlog.get_logger("croupier.worker")
+
+KEEP_ALIVE_S = 75
+GRACE_S = 20
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Worker:
+    """Everything one process serves, built once from the configuration."""
+
+    def __init__(self, config: Config, database_url: str) -> None:
+        self._config = config
+        self._url = database_url
+        self._ids = IdSource()
+        self._metrics = Metrics(config.environment)
+        self._metrics.note_build(__version__)
+        limits = config.limits
+        self._lanes = Lanes(
+            config.lanes.count,
+            lambda: connect_app(database_url, lane=True, application_name="croupier-lane"),
+            self._stamp,
+            LaneSettings(batch=limits.batch, queue=limits.lane_queue),
+            self._observe_batch,
+        )
+
+    def _stamp(self) -> Stamp:
+        now = _now()
+        return Stamp(now, self._ids, now + timedelta(seconds=self._config.limits.bet_grace_s))
+
+    def _observe_batch(self, record: BatchRecord) -> None:
+        self._metrics.note_batch(size=record.size, result=record.result)
+
+    def _observe_call(self, record: CallRecord) -> None:
+        self._metrics.note_command(
+            CommandRecord(
+                record.provider,
+                record.operation,
+                record.code,
+                record.duration_s,
+                record.is_repeat,
+                record.reason,
+            )
+        )
+        self._metrics.note_request(
+            RequestRecord(f"/providers/{{provider}}/{record.operation}", "POST", record.status, record.duration_s)
+        )
+        if record.outcome in ("refused", "failed"):
+            _log.warning(
+                "callback_refused",
+                provider=record.provider,
+                operation=record.operation,
+                error_code=record.code,
+                reason=record.reason,
+                status=record.status,
+                correlation_id=record.correlation_id,
+                trace_id=record.trace_id,
+                session_id=record.session_id,
+                round_id=record.round_id,
+                duration_s=round(record.duration_s, 6),
+            )
+
+    def _callbacks(self, accounts: Any) -> Callbacks:
+        limits = self._config.limits
+        edge = Edge(
+            accounts=accounts,
+            submit=self._lanes.submit,
+            ids=self._ids,
+            now=_now,
+            observe=self._observe_call,
+            limits=EdgeLimits(
+                BodyLimits(max_bytes=limits.body_bytes, timeout_s=limits.body_timeout_s),
+                JsonLimits(max_depth=limits.json_depth, max_keys=limits.json_keys),
+            ),
+        )
+        return Callbacks(edge)
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Serve until asked to stop; then answer what was accepted, decide what is queued, and end."""
+        keys = resolve_keys(self._config, os.environ)
+        accounts = build_accounts(self._config, keys)
+        pool = await create_pool(self._url, min_size=1, max_size=8)
+        self._lanes.start()
+        operator = build_operator_app(
+            self._config, keys, accounts, submit=self._lanes.submit, pool=pool, ids=self._ids, now=_now
+        )
+        app = _route(self._callbacks(accounts), operator.app, pool)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                loop="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+        watch = asyncio.create_task(_stop_with_supervisor())
+        sys.stdout.buffer.write(READY_LINE)
+        sys.stdout.buffer.flush()
+        await server.serve([listener])
+        await self._lanes.drain()
+        await operator.close()
+        pool.terminate()
+        watch.cancel()
+
+
+def _route(callbacks: Callbacks, operator: Any, pool: Any) -> Any:
+    """One ASGI application: hot callbacks and health first, everything else to the operator API."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        path: str = scope["path"]
+        if path.startswith("/providers/"):
+            await callbacks(scope, receive, send)
+        elif path == "/healthz":
+            await _say(send, 200, b"ok")
+        elif path == "/readyz":
+            is_ready = await _reaches_database(pool)
+            await _say(send, 200 if is_ready else 503, b"ready" if is_ready else b"the database is away")
+        else:
+            await operator(scope, receive, send)
+
+    return app
+
+
+async def _reaches_database(pool: Any) -> bool:
+    try:
+        return bool(await pool.fetchval("SELECT true", timeout=2))
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        _log.warning("not_ready", error=repr(error))
+    return False
+
+
+async def _say(send: Any, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _stop_with_supervisor() -> None:
+    """End cleanly when the supervisor is gone: its end of our standard input closes then."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await reader.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _read_orders() -> bytes:
+    """The first line of standard input, unbuffered: the event loop watches the rest."""
+    line = bytearray()
+    while (byte := os.read(0, 1)) not in (b"", b"\n"):
+        line += byte
+    return bytes(line)
+
+
+def main() -> None:
+    """Run one worker: the listening socket's number is the argument, the orders are the first line of input."""
+    orders = msgspec.json.decode(_read_orders(), type=Orders)
+    config = load_config(None if orders.config_path is None else Path(orders.config_path), os.environ)
+    set_up_logs(log_format=config.telemetry.log_format, level=config.telemetry.log_level)
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    uvloop.run(Worker(config, orders.database_url).serve(listener))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The provider's HTTP client: signs every attempt anew and repeats the same reference until there is a decision.
+
+Retries are bounded by attempts and by total time, spread by full jitter, and end at once when the process
+stops. What is still undecided then is the caller's to keep.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+from croupier_signing import SigningKey, random_nonce
+from msgspec import Struct
+from yarl import URL
+
+from croupier.sandbox.attacks import Pen, Signed
+from croupier.sandbox.replies import Meaning, Reply, parse_reply
+
+MOST_CONNECTIONS: Final = 256
+LARGEST_REPLY_BYTES: Final = 65_536
+_JITTER: Final = random.Random()  # noqa: S311 (spreading load, not a secret)
+
+
+class RetryPolicy(Struct, frozen=True):
+    """How patient a caller is; all times in seconds.
+
+    A wait is drawn from 0 to `first_wait_s` doubled per attempt, at most `longest_wait_s`; a `Retry-After` is
+    honoured up to `longest_retry_after_s`.
+    """
+
+    attempt_s: float = 5.0
+    total_s: float = 60.0
+    attempts: int = 60
+    first_wait_s: float = 0.05
+    longest_wait_s: float = 2.0
+    longest_retry_after_s: float = 5.0
+
+
+class Answer(Struct, frozen=True):
+    """How a call ended: the last reply (None if nothing was ever read) and the request it answers.
+
+    `retries` says why each repeat was made; `is_lost` whether a request that may have been decided got no reply.
+    """
+
+    reply: Reply | None
+    signed: Signed
+    retries: tuple[str, ...] = ()
+    is_lost: bool = False
+
+    @property
+    def meaning(self) -> Meaning:
+        """What the last reply says; one that asks to be repeated, or none at all, is unknown by now."""
+        meaning = Meaning.UNKNOWN if self.reply is None else self.reply.meaning
+        return Meaning.UNKNOWN if meaning is Meaning.REPEAT else meaning
+
+
+class NoReply(Exception):
+    """The connection failed or the deadline passed: whether the request was decided is not known."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class GatewayClient:
+    """Calls one gateway's provider callbacks; an async context manager that owns a connection pool."""
+
+    def __init__(
+        self, gateway: str, provider: str, key: SigningKey, *, policy: RetryPolicy | None = None
+    ) -> None:
+        self._gateway = URL(gateway.rstrip("/"))
+        self._prefix = f"{self._gateway.raw_path.rstrip('/')}/providers/{provider}/v1"
+        self._key = key
+        self.policy = policy or RetryPolicy()
+        self.stopping = asyncio.Event()
+        self._pool: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS)
+        self._pool = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+
+    def pen(self) -> Pen:
+        """What signs the next request: our key, the time now, a nonce never used before."""
+        return Pen(self._key, self._prefix, int(time.time()), random_nonce())
+
+    async def call(self, tail: str, body: bytes, *, drops_reply: bool = False) -> Answer:
+        """Send until decided, refused or out of patience, as `persist` does.
+
+        With `drops_reply` the first attempt hangs up before it reads.
+        """
+        if not drops_reply:
+            return await self.persist(lambda: self.pen().sign(tail, body), self.policy)
+        await self._hang_up(self.pen().sign(tail, body))
+        answer = await self.persist(lambda: self.pen().sign(tail, body), self.policy)
+        return Answer(answer.reply, answer.signed, ("dropped_reply", *answer.retries), is_lost=True)
+
+    async def persist(self, make: Callable[[], Signed], policy: RetryPolicy) -> Answer:
+        """Send what `make` returns, made anew for each attempt, while the answer says that it may help."""
+        give_up_at = time.monotonic() + policy.total_s
+        retries: list[str] = []
+        is_lost = False
+        while True:
+            signed = make()
+            reply, why, is_lost_now = await self._attempt(signed, policy, give_up_at)
+            is_lost = is_lost or is_lost_now
+            wait_s = wait_before_retry(policy, len(retries), reply)
+            is_last = len(retries) + 1 >= policy.attempts or time.monotonic() + wait_s >= give_up_at
+            if why is None or is_last or await self._stopped_within(wait_s):
+                return Answer(reply, signed, tuple(retries), is_lost)
+            retries.append(why)
+
+    async def _attempt(
+        self, signed: Signed, policy: RetryPolicy, give_up_at: float
+    ) -> tuple[Reply | None, str | None, bool]:
+        """One attempt: its reply, why it should be repeated (None: it should not), whether a reply was lost."""
+        patience_s = min(policy.attempt_s, max(0.001, give_up_at - time.monotonic()))
+        try:
+            reply = await self.send(signed, patience_s=patience_s)
+        except NoReply as fault:
+            return None, fault.why, True
+        if reply.meaning is not Meaning.REPEAT:
+            return reply, None, False
+        # A 5xx or a reply that makes no sense may come after a decision; the other refusals come before it.
+        return reply, f"status_{reply.status}", reply.status == 200 or reply.status >= 500
+
+    async def send(self, signed: Signed, *, patience_s: float) -> Reply:
+        """Send one request once, bytes and headers exactly as given; raises NoReply."""
+        if self._pool is None:
+            raise RuntimeError("the client is used inside its context only")
+        headers = {"Content-Type": "application/json"}
+        if signed.authorization is not None:
+            headers["Authorization"] = signed.authorization
+        url = self._gateway.with_path(signed.path, encoded=True)
+        began = time.perf_counter_ns()
+        try:
+            async with asyncio.timeout(patience_s):
+                async with self._pool.post(
+                    url, data=signed.body, headers=headers, allow_redirects=False
+                ) as got:
+                    body = await _read_bounded(got.content)
+                    status, retry_after = got.status, got.headers.get("Retry-After")
+        except TimeoutError:
+            raise NoReply("timeout") from None
+        except (aiohttp.ClientError, OSError):
+            raise NoReply("connection") from None
+        elapsed_us = (time.perf_counter_ns() - began) // 1_000
+        return parse_reply(status, body, retry_after=retry_after, elapsed_us=elapsed_us)
+
+    async def _hang_up(self, signed: Signed) -> None:
+        """Send one whole request and close the connection before reading anything of the reply."""
+        url = self._gateway
+        head = (
+            f"POST {signed.path} HTTP/1.1\r\nHost: {url.authority}\r\nContent-Type: application/json\r\n"
+            f"Authorization: {signed.authorization}\r\nContent-Length: {len(signed.body)}\r\n\r\n"
+        )
+        try:
+            async with asyncio.timeout(self.policy.attempt_s):
+                _, writer = await asyncio.open_connection(url.host, url.port, ssl=url.scheme == "https")
+                writer.write(head.encode() + signed.body)
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+        except (TimeoutError, OSError):
+            return
+
+    async def _stopped_within(self, wait_s: float) -> bool:
+        if wait_s <= 0:
+            return self.stopping.is_set()
+        try:
+            async with asyncio.timeout(wait_s):
+                await self.stopping.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+async def _read_bounded(content: aiohttp.StreamReader) -> bytes:
+    """The body, or its beginning if it is too long to be a reply of the protocol."""
+    body = await content.read(LARGEST_REPLY_BYTES)
+    while len(body) < LARGEST_REPLY_BYTES and not content.at_eof():
+        body += await content.read(LARGEST_REPLY_BYTES - len(body))
+    return body
+
+
+def wait_before_retry(policy: RetryPolicy, retries: int, reply: Reply | None) -> float:
+    """Draw the seconds to wait after this many retries: full jitter, never less than a bounded Retry-After."""
+    ceiling = min(policy.longest_wait_s, policy.first_wait_s * 2.0 ** min(retries, 20))
+    asked = float(reply.retry_after_s or 0) if reply is not None else 0.0
+    return max(_JITTER.uniform(0.0, ceiling), min(asked, policy.longest_retry_after_s))

@@ -1,0 +1,58 @@
+"""What an operator of the sandbox may switch while it runs: default misbehaviour, and how launches fail."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from croupier.sandbox.batch import rates_of
+from croupier.sandbox.plan import WELL_BEHAVED, Rates
+
+LONGEST_OUTAGE_S: Final = 3_600
+Mode = Literal["normal", "unavailable", "hang", "lose_reply"]
+
+
+class LaunchFault(Struct, frozen=True, forbid_unknown_fields=True):
+    """How launches are answered for so many seconds.
+
+    `unavailable`: 503. `hang`: nothing is answered until the caller gives up. `lose_reply`: the session is
+    opened, and the connection is closed instead of an answer.
+    """
+
+    mode: Mode
+    for_s: Annotated[int, Meta(ge=1, le=LONGEST_OUTAGE_S)] = 60
+
+
+class ControlOrder(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `PUT /control`; what is absent stays as it is."""
+
+    misbehaviour: Rates | str | None = None
+    launch: LaunchFault | None = None
+
+
+@dataclass(slots=True)
+class Control:
+    """The switches as they are."""
+
+    rates: Rates = WELL_BEHAVED
+    _launch_mode: Mode = "normal"
+    _launch_until_s: float = field(default=0.0, repr=False)
+
+    def apply(self, order: ControlOrder) -> None:
+        """Set what the order names; raises UnknownPreset."""
+        if order.misbehaviour is not None:
+            self.rates = rates_of(order.misbehaviour)
+        if order.launch is not None:
+            self._launch_mode = order.launch.mode
+            self._launch_until_s = time.monotonic() + order.launch.for_s
+
+    @property
+    def launch_mode(self) -> Mode:
+        """How a launch is answered now."""
+        return self._launch_mode if time.monotonic() < self._launch_until_s else "normal"
+
+    def render(self) -> dict[str, Any]:
+        """The switches as JSON members; rates of 0 are left out."""
+        return {"misbehaviour": msgspec.to_builtins(self.rates), "launch": {"mode": self.launch_mode}}

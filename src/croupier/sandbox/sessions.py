@@ -1,0 +1,147 @@
+"""Launches from the gateway: verified by the native signature, remembered by session, bounded."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from croupier_signing import (
+    WINDOW_S,
+    RefusalReason,
+    SignatureRefused,
+    SigningKey,
+    parse_authorization,
+    random_token,
+    verify_native,
+)
+from msgspec import Meta, Struct
+
+from croupier.sandbox.calls import Seat
+from croupier.sandbox.plan import Game
+
+MOST_SESSIONS: Final = 10_000
+MOST_NONCES: Final = 100_000
+GAMES: Final[dict[Game, str]] = {"dice": "Dice", "mines": "Mines", "crash": "Crash"}
+"""The games, with their names for players."""
+
+_GAME: Final = re.compile(r"(?:.*[:._-])?(dice|mines|crash)")
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class Launch(Struct, frozen=True):
+    """The body of `POST /launch`; members that are not here are ignored, as a studio would."""
+
+    session_id: Name
+    player_id: Name
+    game_id: Name
+    asset: Name
+    locale: str | None = None
+    return_url: str | None = None
+    callback_url: str | None = None
+
+
+@dataclass(slots=True)
+class Session:
+    """A launched session: the secret token of its page, the next round's number, whether a batch is running."""
+
+    token: str
+    seat: Seat
+    next_number: int = 1
+    is_playing: bool = False
+
+
+class UnknownGame(ValueError):
+    """No game of this studio has this id."""
+
+
+class OtherLaunch(ValueError):
+    """The session was launched before with other content."""
+
+
+class NoRoom(Exception):
+    """A bound was reached; asking again later may help."""
+
+
+class LaunchGate:
+    """Admits signed launches, each nonce once; keys are those which the gateway signs with."""
+
+    def __init__(self, keys: Iterable[SigningKey]) -> None:
+        self._keys: Mapping[str, SigningKey] = {key.id: key for key in keys}
+        self._nonces: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    def admit(
+        self, *, path: bytes, query: bytes, authorization: str | None, body: bytes, now_s: int
+    ) -> None:
+        """Return for a genuine, fresh POST; raises SignatureRefused, or NoRoom for too many nonces."""
+        parts = parse_authorization(authorization)
+        verify_native(
+            parts,
+            key=self._keys.get(parts.key_id),
+            method="POST",
+            path=path,
+            query=query,
+            body=body,
+            now_s=now_s,
+        )
+        self._spend((parts.key_id, parts.nonce), now_s)
+
+    def _spend(self, nonce: tuple[str, str], now_s: int) -> None:
+        while self._nonces and next(iter(self._nonces.values())) < now_s:
+            self._nonces.popitem(last=False)
+        if nonce in self._nonces:
+            raise SignatureRefused(RefusalReason.REPLAYED)
+        if len(self._nonces) >= MOST_NONCES:
+            raise NoRoom("too many launches at once")
+        self._nonces[nonce] = now_s + 2 * WINDOW_S
+
+
+class Sessions:
+    """Launched sessions by token and by id; the oldest that nobody plays is forgotten when there are too many."""
+
+    def __init__(self, *, most: int = MOST_SESSIONS) -> None:
+        self._most = most
+        self._by_id: OrderedDict[str, Session] = OrderedDict()
+        self._by_token: dict[str, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def by_token(self, token: str) -> Session | None:
+        """The session whose page this is."""
+        return self._by_token.get(token)
+
+    @property
+    def playing(self) -> int:
+        """How many sessions have a batch running."""
+        return sum(session.is_playing for session in self._by_id.values())
+
+    def open(self, launch: Launch) -> Session:
+        """The launched session, the same for the same launch; raises UnknownGame, OtherLaunch or NoRoom."""
+        seat = seat_of(launch)
+        known = self._by_id.get(launch.session_id)
+        if known is not None:
+            if known.seat != seat:
+                raise OtherLaunch("the session was launched with another player, game or asset")
+            return known
+        self._make_room()
+        session = Session(random_token(), seat)
+        self._by_id[launch.session_id] = self._by_token[session.token] = session
+        return session
+
+    def _make_room(self) -> None:
+        if len(self._by_id) < self._most:
+            return
+        idle = next((session for session in self._by_id.values() if not session.is_playing), None)
+        if idle is None:
+            raise NoRoom("every session is being played")
+        del self._by_id[idle.seat.session_id], self._by_token[idle.token]
+
+
+def seat_of(launch: Launch) -> Seat:
+    """Who plays what; a game id is `dice`, `mines` or `crash`, or ends so (`sandbox-dice`). Raises UnknownGame."""
+    match = _GAME.fullmatch(launch.game_id)
+    for game in GAMES:
+        if match is not None and match[1] == game:
+            return Seat(launch.session_id, launch.player_id, launch.game_id, game, launch.asset)
+    raise UnknownGame(f"the games are {', '.join(GAMES)}, not {launch.game_id!r}")
