@@ -11,8 +11,6 @@ from msgspec import Struct, structs
 
 from croupier.money import MAX_MINOR
 from croupier.moneypath.commands import (
-    OPERATOR,
-    OPERATOR_CANCEL,
     Action,
     Bet,
     Call,
@@ -128,21 +126,27 @@ def prologue(places: tuple[Place, ...]) -> list[Call]:
 @st.composite
 def scripts(draw: DrawFn, max_arrivals: int = 24) -> Script:
     """Anything at all: early, late, doubled, contradicted, bundled, before, during and after sessions."""
-    places = draw(st.lists(st.sampled_from(PLACES), min_size=1, max_size=3, unique=True))
+    places = draw(st.lists(st.sampled_from(PLACES), min_size=1, max_size=2, unique=True))
     actions = draw(actions_in(tuple(places)))
-    arrivals = draw(st.lists(_arrival(actions, places), min_size=4, max_size=max_arrivals))
-    return Script((*prologue(tuple(places)), *arrivals))
+    ordinary = (
+        [one for one in actions if isinstance(one, Bet | Win | Withdrawal)] if draw(st.booleans()) else []
+    )
+    first = [as_call(action, places=places) for action in ordinary]
+    arrivals = draw(st.lists(_arrival(actions, places), min_size=3, max_size=max_arrivals))
+    return Script((*prologue(tuple(places)), *first, *arrivals))
 
 
 @st.composite
 def actions_in(draw: DrawFn, places: tuple[Place, ...]) -> list[Action]:
     """Bets, wins and withdrawals of these sessions, with rollbacks and cancellations of some of them."""
-    count = draw(st.integers(1, 6))
+    count = draw(st.integers(2, 6))
     money = [draw(_money(number, draw(st.sampled_from(places)))) for number in range(count)]
     played = [action for action in money if isinstance(action, Bet | Win)]
-    actions: list[Action] = [*money, *(one for place in places for one in _close_rounds(place))]
+    actions: list[Action] = [*money]
     if played:
-        actions += [draw(_rollback(number, played)) for number in range(draw(st.integers(0, 4)))]
+        actions += [draw(_rollback(number, played)) for number in range(draw(st.integers(1, 5)))]
+    closing = [close for place in places for close in _close_rounds(place)]
+    actions += draw(st.lists(st.sampled_from(closing), max_size=2, unique=True))
     withdrawn = [action for action in money if isinstance(action, Withdrawal)]
     return actions + [_cancel(action) for action in withdrawn]
 
@@ -181,26 +185,24 @@ def _cancel(withdrawn: Withdrawal) -> CancelWithdrawal:
 
 
 def _arrival(actions: list[Action], places: list[Place]) -> SearchStrategy[Call]:
-    provider = PROVIDER if any(place.provider == PROVIDER for place in places) else "rival"
     single = st.sampled_from(actions)
     arrivals = [
-        *[single.map(lambda action: as_call(action, places=places, provider=provider))] * 5,
-        single.map(_contradict).map(lambda action: as_call(action, places=places, provider=provider)),
+        *[single.map(lambda action: as_call(action, places=places))] * 6,
+        single.map(_contradict).map(lambda action: as_call(action, places=places)),
         st.sampled_from(places).flatmap(_life),
     ]
     bets = [action for action in actions if isinstance(action, Bet)]
     wins = [action for action in actions if isinstance(action, Win)]
     pairs = [(bet, win) for bet in bets for win in wins if bet.session_id == win.session_id]
     if pairs:
-        both = st.sampled_from(pairs).map(lambda pair: as_call(*pair, places=places, provider=provider))
+        both = st.sampled_from(pairs).map(lambda pair: as_call(*pair, places=places))
         arrivals += [both, both]
     return st.one_of(arrivals)
 
 
 def _life(place: Place) -> SearchStrategy[Call]:
     moves: list[CloseSession | ConfirmLaunch | FailLaunch] = [
-        close_session(place.session_id, place.player_id),
-        close_session(place.session_id, place.player_id),
+        *[close_session(place.session_id, place.player_id)] * 4,
         confirm(place.session_id, place.player_id),
         fail(place.session_id, place.player_id),
     ]
@@ -218,14 +220,11 @@ def _contradict(action: Action) -> Action:
     return action
 
 
-def as_call(*actions: Action, places: list[Place], provider: str) -> Call:
-    """A new request, as whoever owns the session (or, outside sessions, the given provider) would send it."""
+def as_call(*actions: Action, places: list[Place]) -> Call:
+    """A new request, as the operator or the session's provider would send it; outside sessions, as the first's."""
     first = actions[0]
-    if isinstance(first, Deposit | Withdrawal):
-        namespace = OPERATOR
-    elif isinstance(first, CancelWithdrawal):
-        namespace = OPERATOR_CANCEL
-    else:
-        owners = {place.session_id: place.provider for place in places}
-        namespace = owners.get(getattr(first, "session_id", None), provider)  # type: ignore[arg-type]
-    return call(*actions, provider=namespace)
+    owners = {place.session_id: place.provider for place in places}
+    if isinstance(first, Bet | Win | Rollback | CloseRound):
+        session = first.session_id or places[0].session_id
+        return call(*actions, provider=owners[session])
+    return call(*actions)

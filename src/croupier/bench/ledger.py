@@ -17,7 +17,8 @@ from croupier.bench.report import (
     Check,
     Document,
     Samples,
-    check,
+    check_at_least,
+    check_at_most,
     median_ratio,
     merge,
     p99_of,
@@ -36,7 +37,11 @@ IDLE_COMMITS: Final = 2.0
 """Floor of the idle latency, in bare commits; the goal is one commit and one millisecond."""
 IDLE_GOAL_MS: Final = 1.0
 TIMEOUT_S: Final = 120.0
-SPREAD: Final = ("lanes (1 process, 1 lane)", "lanes (1 process, 2 lanes)", "lanes (2 processes, 1 lane each)")
+SPREAD: Final = (
+    "lanes (1 process, 1 lane)",
+    "lanes (1 process, 2 lanes)",
+    "lanes (2 processes, 1 lane each)",
+)
 HOT_DESIGN: Final = "lanes-hot (1 wallet, 1 lane)"
 PGBENCH: Final = f"pgbench ({pgbench.CLIENTS} clients, one call per transaction)"
 IDLE: Final = "idle (one connection, one command at a time)"
@@ -93,17 +98,13 @@ async def _one_turn(
     tell(f"round {number + 1}: {HOT_DESIGN}")
     measured[HOT_DESIGN] = await _drive(ground.url, ground.hot, plan, processes=1, lanes=1)
     tell(f"round {number + 1}: {PGBENCH}")
-    measured[PGBENCH] = await pgbench.measure(
-        ground.yardstick, seconds=plan.seconds, warmup_s=plan.warmup_s
-    )
+    measured[PGBENCH] = await pgbench.measure(ground.yardstick, seconds=plan.seconds, warmup_s=plan.warmup_s)
     tell(f"round {number + 1}: idle")
     measured[IDLE], measured[COMMIT] = await measure_idle(ground.url, ground.seats[0], plan.seconds / 2)
     return measured
 
 
-async def _drive(
-    url: str, seats: Sequence[Seat], plan: LedgerPlan, *, processes: int, lanes: int
-) -> Samples:
+async def _drive(url: str, seats: Sequence[Seat], plan: LedgerPlan, *, processes: int, lanes: int) -> Samples:
     orders = [
         DriveOrders(
             url=url,
@@ -170,11 +171,11 @@ def _checks(turns: dict[str, list[Samples]], best: str) -> tuple[Check, ...]:
     commit_ms = run_of(COMMIT, turns[COMMIT]).p50_ms
     idle = median_ratio(turns[IDLE], turns[COMMIT], lambda turn: percentile_us(turn.latencies_us, 0.5))
     return (
-        check("best lanes / pgbench, rate", median_ratio(turns[best], turns[PGBENCH], rate_of),
+        check_at_least("best lanes / pgbench, rate", median_ratio(turns[best], turns[PGBENCH], rate_of),
               floor=RATIO[0], goal=RATIO[1]),
-        check("hot wallet / spread, one lane, rate", median_ratio(turns[HOT_DESIGN], turns[SPREAD[0]], rate_of),
+        check_at_least("hot wallet / spread, one lane, rate", median_ratio(turns[HOT_DESIGN], turns[SPREAD[0]], rate_of),
               floor=HOT[0], goal=HOT[1]),
-        check("idle command / bare commit, median latency", idle,
+        check_at_most("idle command / bare commit, median latency", idle,
               floor=IDLE_COMMITS, goal=round((commit_ms + IDLE_GOAL_MS) / max(commit_ms, 0.001), 3)),
     )  # fmt: skip
 

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-SCHEMA: Final = "croupier.bench/1"
-"""Name and version of the document; described in docs/explanation/performance.md."""
+SCHEMA: Final = "bench"
+"""Name of the document; what is in it: docs/explanation/performance.md."""
 
 MIN_ROUNDS: Final = 3
 """Fewer turns than this are for trying a bench out, not for a claim."""
@@ -26,6 +25,7 @@ class Samples(Struct, kw_only=True):
     seconds: float
     latencies_us: list[int]
     cpu_s: float | None = None
+    error_text: str = ""
 
     @property
     def per_second(self) -> float:
@@ -68,7 +68,6 @@ class Document(Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     rounds: int
     notes: tuple[str, ...] = ()
-    schema: str = SCHEMA
 
 
 def percentile_us(latencies_us: Sequence[int], share: float) -> float:
@@ -89,6 +88,7 @@ def merge(parts: Iterable[Samples]) -> Samples:
         seconds=max(part.seconds for part in every),
         latencies_us=[latency for part in every for latency in part.latencies_us],
         cpu_s=sum(cpu) if cpu else None,
+        error_text=next((part.error_text for part in every if part.error_text), ""),
     )
 
 
@@ -127,23 +127,27 @@ def rate_of(turn: Samples) -> float:
     return turn.per_second
 
 
-def check(name: str, value: float, *, floor: float, goal: float) -> Check:
-    """Judge a value: larger is better when the goal is at least the floor, smaller is better otherwise."""
-    sign = 1 if goal >= floor else -1
-    reached = [word for word, target in (("goal", goal), ("floor", floor)) if sign * value >= sign * target]
-    return Check(name=name, value=value, floor=floor, goal=goal, verdict=reached[0] if reached else "below")
+def check_at_least(name: str, value: float, *, floor: float, goal: float) -> Check:
+    """Judge a value of which more is better."""
+    return _check(name, value, floor, goal, is_floor_kept=value >= floor, is_goal_kept=value >= goal)
+
+
+def check_at_most(name: str, value: float, *, floor: float, goal: float) -> Check:
+    """Judge a value of which less is better."""
+    return _check(name, value, floor, goal, is_floor_kept=value <= floor, is_goal_kept=value <= goal)
+
+
+def _check(
+    name: str, value: float, floor: float, goal: float, *, is_floor_kept: bool, is_goal_kept: bool
+) -> Check:
+    verdict = "below" if not is_floor_kept else "goal" if is_goal_kept else "floor"
+    return Check(name=name, value=value, floor=floor, goal=goal, verdict=verdict)
 
 
 def worst_verdict(checks: Iterable[Check]) -> str:
     """The verdict of the weakest target."""
     order = ("below", "floor", "goal")
     return min((one.verdict for one in checks), key=order.index, default="goal")
-
-
-def render_json(document: Document) -> str:
-    """The document as one line of JSON, schema first."""
-    fields: dict[str, Any] = msgspec.to_builtins(document)
-    return msgspec.json.encode({"schema": fields.pop("schema"), **fields}).decode()
 
 
 def show(document: Document, console: Console) -> None:

@@ -17,7 +17,10 @@ from croupier.console.live import load_live
 _log = structlog.get_logger("croupier.console")
 _ASSETS: Final = {"console.css": b"text/css", "console.js": b"text/javascript"}
 _SECURITY: Final = (
-    (b"content-security-policy", b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'",
+    ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
@@ -32,7 +35,9 @@ class Console:
         self._environment = environment
         self._metrics = metrics
         self.summary: dict[str, Any] | None = None
-        templates = Environment(loader=PackageLoader("croupier.console", "assets"), autoescape=select_autoescape())
+        templates = Environment(
+            loader=PackageLoader("croupier.console", "assets"), autoescape=select_autoescape()
+        )
         self._page = templates.get_template("overview.html.jinja")
         self._routes: dict[str, Callable[[], Awaitable[tuple[bytes, bytes]]]] = {
             "/": self._overview,

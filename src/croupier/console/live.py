@@ -24,5 +24,7 @@ async def load_live(pool: asyncpg.Pool) -> dict[str, Any]:
         "entries": {row["kind"]: row["entries"] for row in entries},
         "breaks": {row["kind"]: row["breaks"] for row in breaks},
         "money": money,
-        "imbalance": {asset: str(sum(int(amount) for amount in kinds.values())) for asset, kinds in money.items()},
+        "imbalance": {
+            asset: str(sum(int(amount) for amount in kinds.values())) for asset, kinds in money.items()
+        },
     }

@@ -65,7 +65,9 @@ class Platform:
         said = "no answer"
         for _ in range(TRIES):
             try:
-                async with self._http.request(method, self._base_url + path, json=body, headers=headers) as reply:
+                async with self._http.request(
+                    method, self._base_url + path, json=body, headers=headers
+                ) as reply:
                     document: dict[str, Any] = await reply.json(content_type=None)
                     if reply.status < 300:
                         return document

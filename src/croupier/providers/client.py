@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Final
 
 import aiohttp
-from croupier_signing import random_nonce
 from msgspec import Struct
 
 from croupier.providers.contract import (
@@ -23,6 +22,7 @@ from croupier.providers.contract import (
     Reply,
     TransportFault,
 )
+from croupier_signing import random_nonce
 
 UNREACHABLE: Final = "unreachable"
 

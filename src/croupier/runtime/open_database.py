@@ -24,7 +24,7 @@ class DatabaseUnavailable(Exception):
 
 @asynccontextmanager
 async def open_database_url(config: Config) -> AsyncIterator[str]:
-    """The URL of the deployment's database; an embedded server that nobody runs is started for as long as it takes.
+    """The URL of the deployment's database; an embedded server that nobody runs is started meanwhile.
 
     Raises DatabaseUnavailable when an embedded one was never made, or does not start.
     """

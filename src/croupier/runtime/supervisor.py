@@ -40,7 +40,9 @@ class NotReady(Exception):
 
 
 @contextlib.asynccontextmanager
-async def running_database(config: Config) -> AsyncIterator[tuple[str, EmbeddedServer | None]]:
+async def running_database(
+    config: Config, database: str = DATABASE
+) -> AsyncIterator[tuple[str, EmbeddedServer | None]]:
     """The URL of the deployment's database, migrated; the embedded server is started if that is what is configured.
 
     Raises NotReady when another server's schema is behind: `croupier migrate` is a step of its own there.
@@ -50,7 +52,7 @@ async def running_database(config: Config) -> AsyncIterator[tuple[str, EmbeddedS
         yield config.database.url, None
         return
     async with EmbeddedServer(config.database.embedded_folder) as server:
-        url = await ensure_database(server.url(), DATABASE)
+        url = await ensure_database(server.url(), database)
         connection = await connect_owner(url)
         try:
             await apply(connection)
@@ -80,7 +82,9 @@ def listen_on(address: str) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise NotReady(f"cannot listen on {address}: {error.strerror}; is Croupier running already?") from None
+        raise NotReady(
+            f"cannot listen on {address}: {error.strerror}; is Croupier running already?"
+        ) from None
     listener.listen(BACKLOG)
     listener.set_inheritable(True)
     return listener
@@ -89,11 +93,22 @@ def listen_on(address: str) -> socket.socket:
 class Supervisor:
     """Runs workers, the admin listener and the duties until it is told to stop."""
 
-    def __init__(self, config: Config, config_path: Path | None, *, workers: int, admin_app: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        config_path: Path | None,
+        *,
+        workers: int,
+        make_admin_app: Callable[[asyncpg.Pool], Any],
+        database: str = DATABASE,
+    ) -> None:
         self._config = config
         self._config_path = config_path
         self._count = workers
-        self._make_admin_app = admin_app
+        self._make_admin_app = make_admin_app
+        self._database = database
+        self.database_url = ""
+        self.embedded: EmbeddedServer | None = None
         self._stop = asyncio.Event()
         self.is_ready = asyncio.Event()
         self.workers: list[WorkerProcess] = []
@@ -110,21 +125,20 @@ class Supervisor:
         folder = tempfile.mkdtemp(prefix="croupier-metrics-")
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         try:
-            async with running_database(self._config) as (url, server):
+            async with running_database(self._config, self._database) as (url, server):
+                self.database_url, self.embedded = url, server
                 with contextlib.closing(listen_on(self._config.http.public)) as listener:
                     await self._serve(url, server, listener)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    async def _serve(
-        self, url: str, server: EmbeddedServer | None, listener: socket.socket
-    ) -> None:
+    async def _serve(self, url: str, server: EmbeddedServer | None, listener: socket.socket) -> None:
         orders = Orders(url, None if self._config_path is None else str(self._config_path))
         self.workers = [WorkerProcess(number, listener.fileno(), orders) for number in range(self._count)]
         pool = await create_pool(url, min_size=1, max_size=4)
         admin = uvicorn.Server(
             uvicorn.Config(
-                self._make_admin_app(pool, self),
+                self._make_admin_app(pool),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -154,7 +168,9 @@ class Supervisor:
             raise NotReady(f"the workers were not ready within {READY_S:.0f} s; their log says why")
         if not self._stop.is_set():
             self.is_ready.set()
-            _log.info("serving", public=self._config.http.public, admin=self._config.http.admin, workers=self._count)
+            _log.info(
+                "serving", public=self._config.http.public, admin=self._config.http.admin, workers=self._count
+            )
 
     async def _until_stopped(self) -> None:
         await self._stop.wait()
@@ -192,4 +208,3 @@ class Supervisor:
 async def _serve_admin(server: uvicorn.Server, listener: socket.socket) -> None:
     # uvicorn installs its own signal handlers inside `serve`; the supervisor keeps its own.
     await server._serve([listener])
-

@@ -80,7 +80,9 @@ class Worker:
             )
         )
         self._metrics.note_request(
-            RequestRecord(f"/providers/{{provider}}/{record.operation}", "POST", record.status, record.duration_s)
+            RequestRecord(
+                f"/providers/{{provider}}/{record.operation}", "POST", record.status, record.duration_s
+            )
         )
         if record.outcome in ("refused", "failed"):
             _log.warning(

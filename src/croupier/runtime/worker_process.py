@@ -54,7 +54,9 @@ class WorkerProcess:
                 return
             pause_s = BACKOFF_S[min(self._deaths, len(BACKOFF_S) - 1)]
             self._deaths += 1
-            _log.error("worker_died", worker=self._number, pid=process.pid, status=status, restart_in_s=pause_s)
+            _log.error(
+                "worker_died", worker=self._number, pid=process.pid, status=status, restart_in_s=pause_s
+            )
             await asyncio.sleep(pause_s)
 
     async def _start(self) -> None:

@@ -1,14 +1,15 @@
 """Requests that must be refused, made from a bet that was accepted. Pure: time and nonce are arguments."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import msgspec
-from croupier_signing import SigningKey, sign_native
 from msgspec import Struct
+from msgspec.structs import replace
 
 from croupier.sandbox.calls import PATHS
 from croupier.sandbox.plan import STALE_BY_S, Attack, Move
+from croupier_signing import SigningKey, sign_native
 
 _BET_MEMBERS: Final = ("session_id", "round_id", "game_id", "player_id", "asset", "occurred_at")
 
@@ -46,49 +47,39 @@ class Pen:
 
 
 def forge(kind: Attack, accepted: Signed, pen: Pen, *, tag: str) -> Signed:
-    """Make one attack out of an accepted bet or bet-win; `tag` is a reference that nothing else uses."""
-    if kind is Attack.REPLAYED:
-        return accepted
-    bet = _bet_of(accepted.body)
+    """Make one attack out of an accepted bet or bet-win; `tag` is a reference that nothing else uses.
+
+    All but the replay and the conflict would be accepted if the one thing that is wrong were right.
+    """
     tail = PATHS[Move.BET]
-    if kind is Attack.CONFLICT:
-        return pen.sign(tail, _encode(bet, amount=_more(bet)))
-    fresh = {**bet, "reference": tag}
-    if kind in _BY_CONTENT:
-        return pen.sign(tail, _wrong_content(kind, fresh))
-    return _wrong_signature(kind, pen, tail, fresh)
-
-
-_BY_CONTENT: Final = frozenset({Attack.WRONG_GAME, Attack.DUPLICATE_KEY, Attack.FLOAT_AMOUNT})
-
-
-def _wrong_content(kind: Attack, bet: dict[str, Any]) -> bytes:
-    """A body that is signed well and must be refused for what it says."""
-    if kind is Attack.WRONG_GAME:
-        return _encode(bet, game_id=f"not-{bet['game_id']}"[:128])
-    if kind is Attack.DUPLICATE_KEY:
-        return b'{"amount":"0",' + _encode(bet)[1:]
-    return _encode(bet, amount=msgspec.Raw(bet["amount"].encode() + b".5"))
-
-
-def _wrong_signature(kind: Attack, pen: Pen, tail: str, bet: dict[str, Any]) -> Signed:
-    """A body that would be accepted if it were signed as it is, by us, now."""
+    known = _bet_of(accepted.body)
+    bet = {**known, "reference": tag}
     body = _encode(bet)
-    signed = pen.sign(tail, body)
     match kind:
-        case Attack.UNSIGNED:
-            return Signed(signed.path, None, body)
+        case Attack.REPLAYED:
+            return accepted
+        case Attack.CONFLICT:
+            return pen.sign(tail, _encode(known, amount=_more(known)))
+        case Attack.WRONG_GAME:
+            return pen.sign(tail, _encode(bet, game_id=f"not-{bet['game_id']}"[:128]))
+        case Attack.DUPLICATE_KEY:
+            return pen.sign(tail, b'{"amount":"0",' + body[1:])
+        case Attack.FLOAT_AMOUNT:
+            return pen.sign(tail, _encode(bet, amount=msgspec.Raw(bet["amount"].encode() + b".5")))
         case Attack.FORGED_KEY:
             return pen.sign(tail, body, key=SigningKey(pen.key.id, b"not the secret of this key"))
         case Attack.STALE:
             return pen.sign(tail, body, late_by_s=STALE_BY_S)
+        case Attack.UNSIGNED:
+            return replace(pen.sign(tail, body), authorization=None)
         case Attack.TAMPERED_BODY:
-            return Signed(signed.path, signed.authorization, body + b" ")
+            return replace(pen.sign(tail, body), body=body + b" ")
         case Attack.TAMPERED_AMOUNT:
-            return Signed(signed.path, signed.authorization, _encode(bet, amount=_more(bet)))
+            return replace(pen.sign(tail, body), body=_encode(bet, amount=_more(bet)))
         case Attack.TAMPERED_PATH:
-            return Signed(pen.prefix + PATHS[Move.WIN], signed.authorization, body)
-    raise ValueError(f"{kind} is not an attack on the signature")
+            return replace(pen.sign(tail, body), path=pen.prefix + PATHS[Move.WIN])
+        case _:
+            assert_never(kind)
 
 
 def _bet_of(body: bytes) -> dict[str, Any]:

@@ -12,17 +12,19 @@ from croupier.sandbox.client import GatewayClient
 from croupier.sandbox.crash_table import CrashTable
 from croupier.sandbox.plan import PRESETS, Rates, plan_round
 from croupier.sandbox.replies import Meaning
-from croupier.sandbox.rounds import Stage, play_round
+from croupier.sandbox.rounds import Stage, play_round, settle_call
 from croupier.sandbox.tally import Tally
 
 MOST_ROUNDS: Final = 10_000
 LONGEST_PAUSE_MS: Final = 10_000
+RETRIES_AT_ONCE: Final = 32
 
 Minor = Annotated[str, Meta(pattern=r"^(?:0|[1-9][0-9]{0,37})\Z")]
 
 
 class PlayOrder(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /play/{token}`: the stake is text in minor units, the pause between rounds milliseconds.
+    """The body of `POST /play/{token}`: the stake is text in minor units, the pause
+    between rounds milliseconds.
 
     `misbehaviour` is rates, the name of a preset, or absent for what the control API has set.
     """
@@ -66,9 +68,9 @@ async def play_batch(
     why), or when the process stops (`stopping`).
     """
     tally = Tally()
-    stage = Stage(
-        house.client, house.book, house.table, tally, seat, str(order.seed), stake_minor=int(order.stake)
-    )
+    # Players of one run play different games, and still the same ones when the run is repeated.
+    seed = f"{order.seed}/{seat.game}/{seat.player_id}"
+    stage = Stage(house.client, house.book, house.table, tally, seat, seed, stake_minor=int(order.stake))
     await _read_balance(stage)
     stopped_by = await _play_rounds(stage, house, order, rates, first_number)
     report = {
@@ -76,7 +78,7 @@ async def play_batch(
         "player_id": seat.player_id,
         "game": seat.game,
         "asset": seat.asset,
-        "seed": stage.seed,
+        "seed": str(order.seed),
         "stopped_by": stopped_by,
         "balance": None if stage.balance_minor is None else str(stage.balance_minor),
         "money": house.book.money_of_session(seat.session_id),
@@ -86,13 +88,26 @@ async def play_batch(
     return tally, report
 
 
+async def ask_again(house: House) -> tuple[int, Tally]:
+    """Repeat every call that stayed undecided, signed anew: how many were asked, and what came of them."""
+    tally = Tally()
+    kept = house.book.unresolved
+    for start in range(0, len(kept), RETRIES_AT_ONCE):
+        group = kept[start : start + RETRIES_AT_ONCE]
+        answers = await asyncio.gather(*(house.client.call(call.path, call.body) for call in group))
+        for call, answer in zip(group, answers, strict=True):
+            stage = Stage(house.client, house.book, house.table, tally, call.seat, seed="", stake_minor=0)
+            settle_call(stage, call, [answer])
+    return len(kept), tally
+
+
 async def _play_rounds(
     stage: Stage, house: House, order: PlayOrder, rates: Rates, first_number: int
 ) -> str | None:
     for number in range(first_number, first_number + order.rounds):
         if house.client.stopping.is_set():
             return "stopping"
-        # Planned one by one: a plan depends on nothing that was played, and a long batch needs no memory for it.
+        # Planned one by one: a plan depends on nothing that was played, and needs no memory then.
         plan = plan_round(stage.seed, rates, stage.seat.game, number)
         stopped_by = await play_round(stage, plan, tag=f"{stage.seat.session_id}-{house.run_tag}-{number}")
         if stopped_by is not None:

@@ -1,4 +1,4 @@
-"""The provider's own record: every acknowledged transaction, what each session came to, and what is undecided.
+"""The provider's own record: what was acknowledged, what each session came to, and what is undecided.
 
 Kept in memory and bounded, because this provider is for tests: the oldest entries are forgotten first, and a
 reader who asks for forgotten ones is told so.
@@ -28,7 +28,7 @@ _KINDS: Final = {
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """One acknowledged reference: what was asked and what the gateway decided; amounts are text in minor units.
+    """One acknowledged reference: what was asked and what was decided; amounts are text in minor units.
 
     `amount` of a rollback is its target's, of a close "0". `repeat`: the acknowledgement that was read first
     was a repeat, because the reply to an earlier attempt was lost.
@@ -108,7 +108,7 @@ class Book:
             self.unresolved_forgotten += 1
 
     def drop_unresolved(self, reference: str) -> bool:
-        """Forget a call that is settled in another way, such as a bet by its rollback; whether it was kept."""
+        """Forget a call that is settled otherwise, as a bet by its rollback; whether it was kept."""
         return self._unresolved.pop(reference, None) is not None
 
     def page(self, since: int, *, most: int = PAGE_ENTRIES) -> list[Entry]:
@@ -121,7 +121,7 @@ class Book:
 
 
 def money_of(item: Item, decision: Decision) -> dict[str, int]:
-    """What the provider believes an approved transaction did, in minor units by kind; empty if it did nothing."""
+    """What the provider believes a transaction moved, in minor units by kind; empty if nothing."""
     if decision.status != "approved" or decision.code != "ok":
         return {}
     kind = _KINDS.get(item.action)

@@ -1,7 +1,7 @@
 """The bodies of the native provider protocol, written from its specification alone. Pure."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 from msgspec import Struct
@@ -111,6 +111,8 @@ def _parts(round_: Round, move: Move) -> tuple[tuple[Item, ...], dict[str, objec
             return _close(round_)
         case Move.ROLLBACK_BET | Move.ROLLBACK_WIN | Move.ROLLBACK_AGAIN:
             return _rollback(round_, move)
+        case _:
+            assert_never(move)
 
 
 def _single(

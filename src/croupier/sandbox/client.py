@@ -1,4 +1,4 @@
-"""The provider's HTTP client: signs every attempt anew and repeats the same reference until there is a decision.
+"""The provider's HTTP client: signs every attempt anew, and repeats a reference until there is a decision.
 
 Retries are bounded by attempts and by total time, spread by full jitter, and end at once when the process
 stops. What is still undecided then is the caller's to keep.
@@ -12,12 +12,12 @@ from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
-from croupier_signing import SigningKey, random_nonce
 from msgspec import Struct
 from yarl import URL
 
 from croupier.sandbox.attacks import Pen, Signed
 from croupier.sandbox.replies import Meaning, Reply, parse_reply
+from croupier_signing import SigningKey, random_nonce
 
 MOST_CONNECTIONS: Final = 256
 LARGEST_REPLY_BYTES: Final = 65_536
@@ -42,7 +42,8 @@ class RetryPolicy(Struct, frozen=True):
 class Answer(Struct, frozen=True):
     """How a call ended: the last reply (None if nothing was ever read) and the request it answers.
 
-    `retries` says why each repeat was made; `is_lost` whether a request that may have been decided got no reply.
+    `retries` says why each repeat was made; `is_lost` whether an attempt that may have been
+    decided got no reply.
     """
 
     reply: Reply | None
@@ -122,7 +123,7 @@ class GatewayClient:
     async def _attempt(
         self, signed: Signed, policy: RetryPolicy, give_up_at: float
     ) -> tuple[Reply | None, str | None, bool]:
-        """One attempt: its reply, why it should be repeated (None: it should not), whether a reply was lost."""
+        """One attempt: its reply, why to repeat it (None: do not), whether a reply was lost."""
         patience_s = min(policy.attempt_s, max(0.001, give_up_at - time.monotonic()))
         try:
             reply = await self.send(signed, patience_s=patience_s)
@@ -193,7 +194,7 @@ async def _read_bounded(content: aiohttp.StreamReader) -> bytes:
 
 
 def wait_before_retry(policy: RetryPolicy, retries: int, reply: Reply | None) -> float:
-    """Draw the seconds to wait after this many retries: full jitter, never less than a bounded Retry-After."""
+    """Draw the seconds to wait after so many retries: full jitter, at least the bounded Retry-After."""
     ceiling = min(policy.longest_wait_s, policy.first_wait_s * 2.0 ** min(retries, 20))
     asked = float(reply.retry_after_s or 0) if reply is not None else 0.0
     return max(_JITTER.uniform(0.0, ceiling), min(asked, policy.longest_retry_after_s))

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from croupier.sandbox.batch import rates_of
 from croupier.sandbox.plan import WELL_BEHAVED, Rates
 
 LONGEST_OUTAGE_S: Final = 3_600
@@ -40,13 +39,12 @@ class Control:
     _launch_mode: Mode = "normal"
     _launch_until_s: float = field(default=0.0, repr=False)
 
-    def apply(self, order: ControlOrder) -> None:
-        """Set what the order names; raises UnknownPreset."""
-        if order.misbehaviour is not None:
-            self.rates = rates_of(order.misbehaviour)
-        if order.launch is not None:
-            self._launch_mode = order.launch.mode
-            self._launch_until_s = time.monotonic() + order.launch.for_s
+    def apply(self, rates: Rates | None, launch: LaunchFault | None) -> None:
+        """Set what is given."""
+        self.rates = rates or self.rates
+        if launch is not None:
+            self._launch_mode = launch.mode
+            self._launch_until_s = time.monotonic() + launch.for_s
 
     @property
     def launch_mode(self) -> Mode:

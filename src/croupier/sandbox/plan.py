@@ -1,8 +1,8 @@
 """What the sandbox will do, and do wrong, decided before anything is sent: the same seed gives the same plan.
 
 Pure. A round's bet comes from the seed alone, so a well-behaved and a hostile run of one seed play the same
-games. A plan has one flow per round (which calls, in which order), faults per call (duplicated, late, reply not
-read) and planted attacks, each with the refusal that the gateway owes it.
+games. A plan has one flow per round (which calls, in which order), faults per call (duplicated, late, reply
+not read) and planted attacks, each with the refusal that the gateway owes it.
 """
 
 import random
@@ -219,9 +219,7 @@ def plan_round(seed: str, rates: Rates, game: Game, number: int) -> RoundPlan:
     """Plan one round; it depends on the arguments only, not on the rounds before it."""
     source = _source(seed, number, "misbehaviour")
     flow = _draw_flow(source, rates, game)
-    steps = tuple(
-        _draw_step(source, rates, move, is_awaited=is_awaited) for move, is_awaited in _STEPS[flow]
-    )
+    steps = tuple(_draw_step(source, rates, move, is_awaited=is_awaited) for move, is_awaited in _STEPS[flow])
     planted = tuple(Planted(kind, EXPECTED[kind]) for kind in Attack if _happens(source, rates.of(kind)))
     closes_with_win = flow is Flow.NORMAL and _happens(source, 25)
     return RoundPlan(number, flow, draw_choice(seed, game, number), steps, planted, closes_with_win)

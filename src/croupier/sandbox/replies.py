@@ -1,4 +1,4 @@
-"""What the gateway's answers mean to a caller (native protocol; what may be concluded from a status). Pure."""
+"""What the gateway's answers mean to a caller: what may be concluded from a status. Pure."""
 
 from enum import StrEnum
 from typing import Any, Final
@@ -59,7 +59,7 @@ class Reply(Struct, frozen=True):
 
     @property
     def meaning(self) -> Meaning:
-        """What the caller may conclude: 401 is left to a person, because signing anew would not mend a key."""
+        """What the caller may conclude; 401 is left to a person: signing anew would not mend a key."""
         if self.status == 200:
             return Meaning.DECIDED if self.decisions else Meaning.REPEAT
         if self.status in (408, 429) or self.status >= 500:

@@ -260,13 +260,12 @@ def settle_call(stage: Stage, call: Call, answers: list[Answer]) -> Result:
     for answer in answers:
         if answer.meaning is Meaning.REFUSED and answer.reply is not None:
             stage.tally.refused[answer.reply.code] += 1
+            stage.book.drop_unresolved(reference)
             return Result("refused", answer.reply.code)
     return _settle_unknown(stage, call, answers[0])
 
 
-def _settle_decided(
-    stage: Stage, call: Call, decisions: tuple[Decision, ...], signed: Signed
-) -> Result:
+def _settle_decided(stage: Stage, call: Call, decisions: tuple[Decision, ...], signed: Signed) -> Result:
     answered = [decision.reference for decision in decisions]
     if answered != [item.reference for item in call.items]:
         stage.tally.add_unexpected(f"{call.items[0].reference}: the answer is about {answered}")

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
 
+from msgspec import Meta, Struct
+
+from croupier.sandbox.calls import Seat
+from croupier.sandbox.plan import Game
 from croupier_signing import (
     WINDOW_S,
     RefusalReason,
@@ -15,10 +19,6 @@ from croupier_signing import (
     random_token,
     verify_native,
 )
-from msgspec import Meta, Struct
-
-from croupier.sandbox.calls import Seat
-from croupier.sandbox.plan import Game
 
 MOST_SESSIONS: Final = 10_000
 MOST_NONCES: Final = 100_000
@@ -43,7 +43,7 @@ class Launch(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Session:
-    """A launched session: the secret token of its page, the next round's number, whether a batch is running."""
+    """A launched session: the secret token of its page, the next round, whether a batch is running."""
 
     token: str
     seat: Seat
@@ -70,9 +70,7 @@ class LaunchGate:
         self._keys: Mapping[str, SigningKey] = {key.id: key for key in keys}
         self._nonces: OrderedDict[tuple[str, str], int] = OrderedDict()
 
-    def admit(
-        self, *, path: bytes, query: bytes, authorization: str | None, body: bytes, now_s: int
-    ) -> None:
+    def admit(self, *, path: bytes, query: bytes, authorization: str | None, body: bytes, now_s: int) -> None:
         """Return for a genuine, fresh POST; raises SignatureRefused, or NoRoom for too many nonces."""
         parts = parse_authorization(authorization)
         verify_native(
@@ -97,7 +95,7 @@ class LaunchGate:
 
 
 class Sessions:
-    """Launched sessions by token and by id; the oldest that nobody plays is forgotten when there are too many."""
+    """Launched sessions by token and by id; too many, and the oldest that nobody plays is forgotten."""
 
     def __init__(self, *, most: int = MOST_SESSIONS) -> None:
         self._most = most
@@ -139,7 +137,7 @@ class Sessions:
 
 
 def seat_of(launch: Launch) -> Seat:
-    """Who plays what; a game id is `dice`, `mines` or `crash`, or ends so (`sandbox-dice`). Raises UnknownGame."""
+    """Who plays what; a game id is or ends in `dice`, `mines` or `crash`. Raises UnknownGame."""
     match = _GAME.fullmatch(launch.game_id)
     for game in GAMES:
         if match is not None and match[1] == game:

@@ -15,7 +15,7 @@ MOST_LATENCIES: Final = 100_000
 
 @dataclass(slots=True)
 class Tally:
-    """Counters of one batch, or of everything so far; `wrong` holds the first examples of what must not happen."""
+    """Counters of one batch, or of everything so far; `wrong` holds examples of what must not happen."""
 
     requests: int = 0
     rounds: int = 0
@@ -55,9 +55,7 @@ class Tally:
     def add_copies(self, reference: str, answers: Iterable[Answer]) -> None:
         """Check copies of one call against each other: equal but for `repeat`, and one original at most."""
         answers = tuple(answers)
-        decided = [
-            answer.reply for answer in answers if answer.reply and answer.meaning is Meaning.DECIDED
-        ]
+        decided = [answer.reply for answer in answers if answer.reply and answer.meaning is Meaning.DECIDED]
         self.duplicates_sent += len(answers) - 1
         self.duplicates_absorbed += max(0, len(decided) - 1)
         is_any_lost = any(answer.is_lost for answer in answers)

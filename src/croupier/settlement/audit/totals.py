@@ -17,8 +17,8 @@ _STATEMENTS: Final = load_statements("croupier/settlement/audit/totals.sql")
 class LedgerTotals(Struct, frozen=True):
     """What the ledger holds: minor units as text by asset and account kind, and how much was ever written.
 
-    `digest` is a SHA-256 over the totals of every bucket, the last entry of each, and all counts: equal digests
-    mean that no entry, posting, decided reference or event was added between them.
+    `digest` is a SHA-256 over the totals of every bucket, its last entry and all counts: equal digests mean that
+    no entry, posting, decided reference or event was added in between.
     """
 
     assets: dict[str, dict[str, str]]

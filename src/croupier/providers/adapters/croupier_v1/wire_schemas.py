@@ -39,7 +39,7 @@ def _render_schema(name: str, body: Any) -> str:
 
 
 def write_schemas() -> None:
-    """Write `schemas/` anew: `python -m croupier.providers.adapters.croupier_v1.schemas`."""
+    """Write `schemas/` anew: `python -m croupier.providers.adapters.croupier_v1.wire_schemas`."""
     SCHEMA_FOLDER.mkdir(exist_ok=True)
     for name, text in render_schemas().items():
         (SCHEMA_FOLDER / name).write_text(text)

@@ -1,0 +1,241 @@
+"""`python -m croupier.bench.load`: a provider's game server, as light as it can be: signed calls on keep-alive sockets.
+
+A closed loop per connection: bet, win, close, next player. Every request is signed when it is sent. Connections are
+bare protocols of the event loop, and of an answer only status, length and `"status":"approved"` are read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final, cast
+from uuid import uuid4
+
+import uvloop
+from msgspec import Struct
+
+from croupier.bench.children import read_orders, tell, wait_for_go
+from croupier.bench.report import Samples
+from croupier.bench.seats import ASSET, GAME, PRIZE, STAKE, Seat
+from croupier.ids import SESSION, render_id
+from croupier_signing import SigningKey, sign_native
+
+APPROVED: Final = b'"status":"approved"'
+_OK: Final = b"HTTP/1.1 200"
+_HEAD_END: Final = b"\r\n\r\n"
+_LENGTH: Final = b"content-length: "
+_OPERATIONS: Final = ("bet", "win", "close-round")
+
+
+class LoadOrders(Struct, frozen=True, kw_only=True):
+    """Where to call and how: `seconds` after `warmup_s`, or `calls` calls with a progress line every `every` calls."""
+
+    host: str
+    port: int
+    provider: str
+    key_id: str
+    secret: bytes
+    connections: int
+    seconds: float
+    warmup_s: float
+    seats: list[Seat]
+    calls: int | None = None
+    every: int = 100_000
+
+
+class Progress(Struct, frozen=True):
+    """How many calls were answered so far."""
+
+    done: int
+
+
+class Table:
+    """What a seat's requests have in common, made once."""
+
+    __slots__ = ("player", "session")
+
+    def __init__(self, seat: Seat) -> None:
+        self.player = seat.player_id
+        self.session = render_id(SESSION, seat.session_id)
+
+    def bodies(self, round_id: str, moment: str) -> tuple[bytes, bytes, bytes]:
+        """The bodies of one round's bet, win and close."""
+        common = (
+            f'"session_id":"{self.session}","round_id":"{round_id}","player_id":"{self.player}",'
+            f'"occurred_at":"{moment}"'
+        )
+        money = f'"game_id":"{GAME}","asset":"{ASSET}","amount":'
+        return (
+            f'{{"reference":"b-{round_id}",{common},{money}"{STAKE}"}}'.encode(),
+            f'{{"reference":"w-{round_id}",{common},{money}"{PRIZE}"}}'.encode(),
+            f'{{"reference":"c-{round_id}",{common},"outcome":{{"face":4}}}}'.encode(),
+        )
+
+
+class Desk:
+    """What all connections share: the next round, signing, and what was measured."""
+
+    def __init__(self, orders: LoadOrders) -> None:
+        self._key = SigningKey(orders.key_id, orders.secret)
+        self._paths = [f"/providers/{orders.provider}/v1/{name}".encode() for name in _OPERATIONS]
+        fixed = (
+            f" HTTP/1.1\r\nhost: {orders.host}:{orders.port}\r\ncontent-type: application/json\r\n".encode()
+        )
+        self._heads = [b"POST " + path + fixed + b"authorization: " for path in self._paths]
+        run = uuid4().hex
+        self._nonces = (f"{run}{number:x}" for number in itertools.count())
+        tables = itertools.cycle([Table(seat) for seat in orders.seats])
+        self._rounds = zip(tables, (f"{run}-{number}" for number in itertools.count()), strict=False)
+        self._second = 0
+        self._moment = ""
+        self.latencies_us: list[int] = []
+        self.errors = 0
+        self.error_text = b""
+        self.done = 0
+        self.begin = self.end = 0.0
+        self.limit = orders.calls
+        self.every = orders.every if orders.calls is not None else 0
+
+    def plan_round(self) -> Iterator[bytes]:
+        """The three requests of the next round, each signed when it is asked for."""
+        table, round_id = next(self._rounds)
+        for index, body in enumerate(table.bodies(round_id, self._now()[1])):
+            second, _ = self._now()
+            header = sign_native(
+                self._key,
+                method="POST",
+                path=self._paths[index],
+                query=b"",
+                timestamp_s=second,
+                nonce=next(self._nonces),
+                body=body,
+            )
+            yield b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (
+                self._heads[index],
+                header.encode(),
+                len(body),
+                body,
+            )
+
+    def _now(self) -> tuple[int, str]:
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._moment = second, datetime.fromtimestamp(second, UTC).isoformat()
+        return second, self._moment
+
+    def note(self, begun: float, ended: float, answer: bytes) -> None:
+        """Count one answer, unless it belongs to the warm-up."""
+        self.done += 1
+        if self.every and self.done % self.every == 0:
+            tell(Progress(self.done))
+        if self.begin <= ended < self.end:
+            self.latencies_us.append(int((ended - begun) * 1e6))
+            if not answer.startswith(_OK) or APPROVED not in answer:
+                self.errors += 1
+                self.error_text = self.error_text or bytes(answer[:600])
+
+    def is_over(self, now: float) -> bool:
+        """Whether a connection that has its answer should stop."""
+        return now >= self.end or (self.limit is not None and self.done >= self.limit)
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection with one request under way at a time; `closed` tells whether it was lost early."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._requests: Iterator[bytes] = iter(())
+        self._buffer = b""
+        self._begun = 0.0
+        self._transport: asyncio.Transport | None = None
+        self.closed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; `start` sends."""
+        # The event loop's own transports do not derive from the class of the standard library.
+        self._transport = cast(asyncio.Transport, transport)
+
+    def start(self) -> None:
+        """Send the next request, of the next round if this one is over."""
+        request = next(self._requests, None)
+        while request is None:
+            self._requests = self._desk.plan_round()
+            request = next(self._requests, None)
+        self._begun = time.perf_counter()
+        assert self._transport is not None, "connected"  # noqa: S101 (narrowing)
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        """Take a piece of an answer; send the next request when it is whole."""
+        answer = self._buffer + data if self._buffer else data
+        if not is_whole(answer):
+            self._buffer = answer
+            return
+        self._buffer = b""
+        now = time.perf_counter()
+        self._desk.note(self._begun, now, answer)
+        if self._desk.is_over(now):
+            self._finish(is_early=False)
+        else:
+            self.start()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The server hung up."""
+        self._finish(is_early=True)
+
+    def _finish(self, *, is_early: bool) -> None:
+        if not self.closed.done():
+            self.closed.set_result(is_early)
+            if self._transport is not None:
+                self._transport.close()
+
+
+def is_whole(answer: bytes) -> bool:
+    """Whether head and body are there; every server here names the length in lower case."""
+    end = answer.find(_HEAD_END)
+    if end < 0:
+        return False
+    at = answer.find(_LENGTH, 0, end + 2)
+    if at < 0:
+        return True
+    length = int(answer[at + len(_LENGTH) : answer.index(b"\r", at)])
+    return len(answer) >= end + len(_HEAD_END) + length
+
+
+async def load(orders: LoadOrders) -> Samples:
+    """Connect, wait for the word, call, and return what was measured; a lost connection counts as an error."""
+    desk, loop = Desk(orders), asyncio.get_running_loop()
+    connections: list[Connection] = []
+    for _ in range(orders.connections):
+        _, one = await loop.create_connection(lambda: Connection(desk), orders.host, orders.port)
+        connections.append(one)
+    await wait_for_go()
+    before = time.process_time()
+    desk.begin = time.perf_counter() + orders.warmup_s
+    desk.end = desk.begin + orders.seconds if orders.calls is None else float("inf")
+    for one in connections:
+        one.start()
+    lost = sum(await asyncio.gather(*(one.closed for one in connections)))
+    cpu_s = time.process_time() - before
+    seconds = orders.seconds if orders.calls is None else time.perf_counter() - desk.begin
+    calls = len(desk.latencies_us)
+    return Samples(
+        calls=calls,
+        errors=desk.errors + lost,
+        seconds=seconds,
+        latencies_us=desk.latencies_us,
+        cpu_s=cpu_s * calls / max(desk.done, 1),
+        error_text=desk.error_text.decode("utf-8", "replace"),
+    )
+
+
+def main() -> None:
+    """Run in a process of its own, told by standard input."""
+    tell(uvloop.run(load(read_orders(LoadOrders))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Arguments that several commands take, read from what was typed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import typer
+
+from croupier.ids import SESSION, MalformedId, parse_id
+
+LARGEST_INPUT_BYTES = 64 * 1024 * 1024
+
+
+def parse_session_id(text: str) -> UUID:
+    """A session's id; typer.BadParameter says what it looks like."""
+    try:
+        return parse_id(SESSION, text)
+    except MalformedId as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def read_input(path: str) -> bytes:
+    """The bytes of a file, or of stdin for `-`; typer.BadParameter when unreadable or beyond 64 MiB."""
+    try:
+        if path == "-":
+            content = sys.stdin.buffer.read(LARGEST_INPUT_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(LARGEST_INPUT_BYTES + 1)
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > LARGEST_INPUT_BYTES:
+        raise typer.BadParameter(f"{path} is larger than {LARGEST_INPUT_BYTES} bytes")
+    return content

@@ -1,0 +1,131 @@
+"""`croupier bench`: measure this machine, each design against another in the same run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+
+from croupier.bench.callbacks import CallbacksPlan, bench_callbacks
+from croupier.bench.children import ChildFailed
+from croupier.bench.growth import GrowthPlan, bench_growth
+from croupier.bench.ledger import LedgerPlan, bench_ledger
+from croupier.bench.memory import MemoryPlan, bench_memory
+from croupier.bench.report import MIN_ROUNDS, SCHEMA, Document, show
+from croupier.cli.output import CommandFailed, Output, output_of
+
+app: Final = typer.Typer(
+    no_args_is_help=True, help="Load tests that start everything themselves and print a report."
+)
+
+Seconds = Annotated[float, typer.Option(min=0.5, help="Length of one turn of one design, in seconds.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Turns of each design; fewer than 3 prove nothing.")]
+Wallets = Annotated[int, typer.Option(min=2, help="Players with a wallet and a session each.")]
+Connections = Annotated[int, typer.Option(min=1, max=4096, help="Keep-alive connections under load.")]
+Progress = Callable[[str], None]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group to the command line."""
+    parent.add_typer(app, name="bench")
+
+
+@app.command()
+def ledger(
+    ctx: typer.Context,
+    seconds: Seconds = 5.0,
+    rounds: Rounds = MIN_ROUNDS,
+    wallets: Wallets = 2000,
+    callers: Annotated[int, typer.Option(min=1, max=1024, help="Concurrent callers.")] = 128,
+) -> None:
+    """Commands through the money path without HTTP, against pgbench writing the same rows.
+
+    Example: croupier bench ledger --json > ledger.json
+    """
+    plan = LedgerPlan(seconds=seconds, rounds=rounds, wallets=wallets, callers=callers)
+    _report(ctx, lambda tell: bench_ledger(plan, tell))
+
+
+@app.command()
+def callbacks(
+    ctx: typer.Context,
+    seconds: Seconds = 10.0,
+    rounds: Rounds = MIN_ROUNDS,
+    connections: Connections = 64,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes of each gateway.")] = 1,
+    wallets: Wallets = 2000,
+    memory: Annotated[
+        int | None, typer.Option(min=100, metavar="CALLS", help="Watch one worker's memory instead.")
+    ] = None,
+) -> None:
+    """Signed calls over HTTP through the whole product, against the gateway most teams write.
+
+    Example: croupier bench callbacks --workers 2 --json > callbacks.json
+    """
+    if memory is not None:
+        watch = MemoryPlan(calls=memory, wallets=wallets, connections=connections)
+        _report(ctx, lambda tell: bench_memory(watch, tell))
+        return
+    plan = CallbacksPlan(
+        seconds=seconds, rounds=rounds, connections=connections, workers=workers, wallets=wallets
+    )
+    _report(ctx, lambda tell: bench_callbacks(plan, tell))
+
+
+@app.command()
+def memory(
+    ctx: typer.Context,
+    calls: Annotated[int, typer.Option(min=100, help="Calls to answer.")] = 1_000_000,
+    connections: Connections = 64,
+    wallets: Wallets = 2000,
+) -> None:
+    """Resident memory of one worker while it answers a million calls.
+
+    Example: croupier bench memory --calls 1000000
+    """
+    plan = MemoryPlan(calls=calls, wallets=wallets, connections=connections)
+    _report(ctx, lambda tell: bench_memory(plan, tell))
+
+
+@app.command()
+def growth(
+    ctx: typer.Context,
+    entries: Annotated[int, typer.Option(min=100, help="Journal entries of the past.")] = 1_000_000,
+    seconds: Seconds = 5.0,
+    rounds: Rounds = MIN_ROUNDS,
+    wallets: Wallets = 2000,
+) -> None:
+    """The rate on a database with a long past, against an empty one.
+
+    Example: croupier bench growth --entries 10000000
+    """
+    plan = GrowthPlan(entries=entries, seconds=seconds, rounds=rounds, wallets=wallets)
+    _report(ctx, lambda tell: bench_growth(plan, tell))
+
+
+def _report(ctx: typer.Context, bench: Callable[[Progress], Coroutine[Any, Any, Document]]) -> None:
+    """Run a bench, its progress on stderr, and print what it found."""
+    errors = Console(file=sys.stderr, highlight=False)
+    tell: Progress = (lambda text: errors.print(text, style="dim")) if errors.is_terminal else _stay_silent
+    try:
+        document = uvloop.run(bench(tell))
+    except ChildFailed as error:
+        raise CommandFailed(str(error)) from error
+    tell_document(output_of(ctx), document)
+
+
+def tell_document(output: Output, document: Document) -> None:
+    """Print one document, as JSON or for people."""
+    if output.is_json:
+        output.document(SCHEMA, msgspec.to_builtins(document))
+    else:
+        show(document, Console(file=sys.stdout, highlight=False))
+
+
+def _stay_silent(_: str) -> None:
+    """Progress is for terminals."""

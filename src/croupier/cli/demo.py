@@ -1,0 +1,91 @@
+"""`croupier demo`: see all of it work, under attack, in one command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+import uvloop
+from rich.console import Console
+
+from croupier.cli.output import EXIT_INVARIANT, CommandFailed
+from croupier.demo.platform import PlatformError
+from croupier.demo.run import Demo, DemoFailed, write_summary
+from croupier.demo.settings import DemoSettings
+from croupier.demo.summary import is_held, tell
+from croupier.runtime.config import load_config
+from croupier.runtime.config.starter import write_starter
+from croupier.runtime.supervisor import NotReady
+from croupier.telemetry.logs import set_up_logs
+
+FOLDER: Final = Path(".croupier/demo")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(demo)
+
+
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the summary; exit 3 if an invariant fails.")
+    ] = False,
+    players: Annotated[int, typer.Option(min=1, max=5000, help="How many players.")] = 50,
+    rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Rounds of each player.")] = 40,
+    seed: Annotated[int, typer.Option(help="Decides every random choice.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Gateway processes.")] = 2,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the summary there too.")
+    ] = None,
+) -> None:
+    """Play real signed rounds through a real database, with everything that goes wrong, and judge the books.
+
+    Example: croupier demo --once --players 50 --rounds 40 --json out.json
+    """
+    settings = DemoSettings(players=players, rounds=rounds, seed=seed, workers=workers)
+    try:
+        held = uvloop.run(_demo(settings, json, is_once=once))
+    except (NotReady, DemoFailed, PlatformError) as error:
+        raise CommandFailed(str(error)) from None
+    if not held:
+        raise typer.Exit(EXIT_INVARIANT)
+
+
+async def _demo(settings: DemoSettings, json_path: Path | None, *, is_once: bool) -> bool:
+    console = Console()
+    if not (FOLDER / "croupier.toml").exists():
+        write_starter(FOLDER)
+    config = load_config(FOLDER / "croupier.toml", os.environ)
+    set_up_logs(log_format="console", level="error")
+    demonstration = Demo(config, FOLDER, settings, console)
+    supervisor = demonstration.deployment.supervisor
+    console.print(f"starting PostgreSQL, {settings.workers} gateway processes and the sandbox provider")
+    serving = asyncio.create_task(supervisor.run())
+    try:
+        await _until_ready(serving, supervisor.is_ready)
+        summary = await demonstration.play()
+        tell(summary, config.asset_registry(), console)
+        if json_path is not None:
+            write_summary(json_path, summary)
+            console.print(f"\nthe same as JSON: {json_path}")
+        if not is_once:
+            console.print(f"\nthe console is at {demonstration.console_url}; Ctrl-C ends everything")
+            await serving
+        return is_held(summary)
+    finally:
+        supervisor.ask_to_stop()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+
+
+async def _until_ready(serving: asyncio.Task[None], ready: asyncio.Event) -> None:
+    waiting = asyncio.create_task(ready.wait())
+    done, _ = await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if waiting not in done:
+        waiting.cancel()
+        await serving
+        raise NotReady("it was stopped before it was ready")

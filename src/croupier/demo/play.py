@@ -1,0 +1,78 @@
+"""Play: every player deposits, opens a session, plays its rounds at the sandbox, and is closed by the platform."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import aiohttp
+
+from croupier.demo.platform import Platform, PlatformError
+from croupier.demo.settings import ASSETS, COUNTRY, GAMES, MISBEHAVIOUR, MOST_SESSIONS_AT_ONCE, DemoSettings
+
+PLAY_TIMEOUT_S: Final = 900
+CHUNK: Final = 5
+"""Rounds asked for at once, so that progress can be shown."""
+
+
+class Play:
+    """Runs every player to the end of its session."""
+
+    def __init__(
+        self, settings: DemoSettings, platform: Platform, run: str, advance: Callable[[int], None]
+    ) -> None:
+        self._settings = settings
+        self._platform = platform
+        self._run = run
+        self._advance = advance
+        self._turns = asyncio.Semaphore(MOST_SESSIONS_AT_ONCE)
+        self.reports: list[dict[str, Any]] = []
+        self.session_ids: list[str] = []
+
+    async def run(self) -> None:
+        """Play everybody. Raises PlatformError or aiohttp.ClientError when the deployment fails."""
+        timeout = aiohttp.ClientTimeout(total=PLAY_TIMEOUT_S)
+        connector = aiohttp.TCPConnector(limit=2 * MOST_SESSIONS_AT_ONCE)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, connector=connector) as http,
+            asyncio.TaskGroup() as group,
+        ):
+            for number in range(self._settings.players):
+                group.create_task(self._play_one(http, number))
+
+    async def _play_one(self, http: aiohttp.ClientSession, number: int) -> None:
+        asset = ASSETS[number % len(ASSETS)]
+        game = GAMES[(number // len(ASSETS)) % len(GAMES)]
+        player = f"demo-{self._run}-{number}"
+        async with self._turns:
+            await self._platform.deposit(
+                player, asset.code, asset.deposit, f"demo-{self._run}-deposit-{number}"
+            )
+            session = await self._platform.open_session(player, game, asset.code, COUNTRY)
+            if session["launch_url"] is None:
+                raise PlatformError(f"the launch of {session['session_id']} is unknown")
+            self.session_ids.append(session["session_id"])
+            await self._play_rounds(http, session["launch_url"], asset.stake)
+            await self._platform.close_session(session["session_id"])
+
+    async def _play_rounds(self, http: aiohttp.ClientSession, url: str, stake: int) -> None:
+        left = self._settings.rounds
+        while left > 0:
+            rounds = min(CHUNK, left)
+            order = {
+                "rounds": rounds,
+                "stake": str(stake),
+                "seed": self._settings.seed,
+                "misbehaviour": MISBEHAVIOUR,
+            }
+            async with http.post(url, json=order) as reply:
+                report = await reply.json(content_type=None)
+                if reply.status != 200:
+                    raise PlatformError(f"the sandbox answers {reply.status}: {report}")
+            self.reports.append(report)
+            self._advance(rounds)
+            left -= rounds
+            if report["stopped_by"] is not None:
+                self._advance(left)
+                return

@@ -1,0 +1,115 @@
+"""What the demo claims at its end, each claim looked up in the books and not in what the players were told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+import aiohttp
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from croupier.ids import JOURNAL, parse_id
+from croupier.runtime.statements import load_statements
+from croupier.settlement.audit import LedgerReport, ReplayReport
+
+_SQL: Final = load_statements("croupier/demo/proofs.sql")
+HELD: Final = "held"
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """Everything the verdicts are made from."""
+
+    ledger: LedgerReport
+    replay: ReplayReport
+    acknowledged: int
+    unaccounted: tuple[str, ...]
+    repeat_violations: int
+    unexpected: int
+    planted: dict[str, int]
+    refused: dict[str, int]
+    nonces_spent: int
+    unresolved: int
+    sessions: dict[str, int]
+    examples: tuple[str, ...]
+
+
+def judge(evidence: Evidence) -> dict[str, str]:
+    """A verdict on each invariant the demo can speak about: `held`, or `broken: ` and why."""
+    checks = evidence.ledger.invariants()
+    lost = sum(evidence.planted.values()) - sum(evidence.refused.values())
+    unfinished = sum(
+        count for state, count in evidence.sessions.items() if state not in ("settled", "cancelled", "failed")
+    )
+    return {
+        "I1": checks.get("I1", HELD),
+        "I2": _worse(
+            checks.get("I2", HELD), evidence.repeat_violations, f"{evidence.repeat_violations} repeats differ"
+        ),
+        "I3": _verdict(
+            len(evidence.unaccounted), f"acknowledged and not found: {', '.join(evidence.unaccounted[:3])}"
+        ),
+        "I5": _worse(
+            checks.get("I5", HELD),
+            evidence.replay.count,
+            f"{evidence.replay.count} histories differ from their states",
+        ),
+        "I7": _verdict(evidence.unexpected, f"{evidence.unexpected} decisions the order rules do not allow"),
+        "I8": _verdict(lost, f"{lost} attacks did not get the refusal they are owed"),
+        "I10": _verdict(
+            unfinished + evidence.unresolved,
+            f"{unfinished} sessions and {evidence.unresolved} calls are open",
+        ),
+    }
+
+
+def _verdict(faults: int, why: str) -> str:
+    return HELD if faults == 0 else f"broken: {why}"
+
+
+def _worse(verdict: str, faults: int, why: str) -> str:
+    return verdict if verdict != HELD else _verdict(faults, why)
+
+
+async def read_book(http: aiohttp.ClientSession, sandbox_url: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """The provider's own record of what was acknowledged to it, page by page."""
+    since = 0
+    while True:
+        async with http.get(f"{sandbox_url}/book", params={"since": str(since)}) as reply:
+            lines = (await reply.read()).splitlines()
+        if not lines:
+            return
+        page = [msgspec.json.decode(line) for line in lines]
+        since = page[-1]["seq"]
+        yield page
+
+
+async def find_unaccounted(
+    connection: asyncpg.Connection, provider: str, page: Sequence[dict[str, Any]]
+) -> list[str]:
+    """The acknowledged references whose stored decision is missing or different (I3)."""
+    rows = await connection.fetch(
+        _SQL["stored_decisions"].sql, provider, [entry["reference"] for entry in page]
+    )
+    stored = {row["reference"]: row for row in rows}
+    return [entry["reference"] for entry in page if not _agrees(entry, stored.get(entry["reference"]))]
+
+
+def _agrees(entry: dict[str, Any], row: Any) -> bool:
+    if row is None or entry["status"] != row["status"] or entry["code"] != row["code"]:
+        return False
+    if entry["balance"] is not None and entry["balance"] != row["balance"]:
+        return False
+    journal_id = None if entry["journal_id"] is None else parse_id(JOURNAL, entry["journal_id"])
+    return bool(journal_id == row["journal_id"])
+
+
+async def count_sessions(connection: asyncpg.Connection) -> dict[str, int]:
+    """How many sessions are in each state."""
+    return {row["state"]: row["sessions"] for row in await connection.fetch(_SQL["sessions_by_state"].sql)}
+
+
+async def count_nonces(connection: asyncpg.Connection) -> int:
+    """How many nonces are remembered as spent."""
+    return int(await connection.fetchval(_SQL["spent_nonces"].sql))

@@ -1,0 +1,170 @@
+"""The demo's summary: the JSON document of `interfaces.md`, and the same told to a person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from croupier.demo.proofs import HELD, Evidence, judge
+from croupier.demo.settings import DemoSettings
+from croupier.money import AssetRegistry, render_decimal
+
+ACCOUNT_ORDER: Final = (
+    "operator_cash",
+    "player_wallet",
+    "player_receivable",
+    "operator_clearing",
+    "provider_payable",
+    "operator_revenue",
+    "jackpot_pool",
+    "promo_expense",
+    "suspense",
+)
+
+
+def percentile(values: Sequence[int], percent: int) -> int:
+    """The value below which `percent` of the sorted values lie; 0 for none."""
+    return values[min(len(values) - 1, len(values) * percent // 100)] if values else 0
+
+
+def merge_counts(reports: Iterable[dict[str, Any]], *path: str) -> Counter[str]:
+    """The sum of one group of counters over all batch reports."""
+    total: Counter[str] = Counter()
+    for report in reports:
+        group: Any = report
+        for step in path:
+            group = group[step]
+        total.update(group)
+    return total
+
+
+def build_summary(
+    settings: DemoSettings,
+    reports: Sequence[dict[str, Any]],
+    evidence: Evidence,
+    *,
+    played_s: float,
+    crashes: int,
+    console_url: str,
+) -> dict[str, Any]:
+    """The document; `played_s` is how long play took, in seconds. Amounts are texts of minor units."""
+    latencies = sorted(latency for report in reports for latency in report["latencies_us"])
+    calls = sum(report["requests"] for report in reports)
+    approved, declined = merge_counts(reports, "approved"), merge_counts(reports, "declined")
+    totals = evidence.ledger.totals
+    return {
+        "seed": settings.seed,
+        "players": settings.players,
+        "rounds": sum(report["rounds"] for report in reports),
+        "money_calls": calls,
+        "by_provider": {
+            "sandbox": {
+                "protocol": "croupier_v1",
+                "calls": calls,
+                "approved": sum(approved.values()),
+                "declined": sum(declined.values()),
+                "refused": sum(evidence.refused.values()),
+            }
+        },
+        "declined": dict(declined),
+        "flows": dict(merge_counts(reports, "flows")),
+        "faults": dict(merge_counts(reports, "faults")),
+        "retries": dict(merge_counts(reports, "retries")),
+        "crashes": {"worker_killed": crashes},
+        "duplicates_absorbed": sum(report["duplicates"]["absorbed"] for report in reports),
+        "attacks": {"planted": evidence.planted, "refused": evidence.refused},
+        "sessions": evidence.sessions,
+        "latency_ms": {"p50": _ms(percentile(latencies, 50)), "p99": _ms(percentile(latencies, 99))},
+        "calls_per_second": round(calls / played_s) if played_s > 0 else 0,
+        "acknowledged": evidence.acknowledged,
+        "ledger": {
+            "balanced": evidence.ledger.is_held,
+            "clearing": {
+                asset: kinds.get("operator_clearing", "0") for asset, kinds in totals.assets.items()
+            },
+            "assets": totals.assets,
+        },
+        "invariants": judge(evidence),
+        "findings": list(evidence.examples),
+        "console_url": console_url,
+    }
+
+
+def _ms(microseconds: int) -> float:
+    return round(microseconds / 1000, 2)
+
+
+def is_held(summary: dict[str, Any]) -> bool:
+    """Whether every invariant held."""
+    return all(verdict == HELD for verdict in summary["invariants"].values())
+
+
+def tell(summary: dict[str, Any], assets: AssetRegistry, console: Console) -> None:
+    """Print the summary for a person."""
+    console.print()
+    console.rule("[bold]What was played")
+    console.print(
+        f"{summary['players']} players, {summary['rounds']} rounds, {summary['money_calls']} signed requests, "
+        f"{summary['calls_per_second']} a second on this machine; "
+        f"p50 {summary['latency_ms']['p50']} ms, p99 {summary['latency_ms']['p99']} ms"
+    )
+    console.print(f"sessions: {_listed(summary['sessions'])}")
+    console.print(f"declined: {_listed(summary['declined']) or 'none'}")
+    console.rule("[bold]What was thrown at it")
+    console.print(
+        f"{summary['duplicates_absorbed']} duplicates absorbed; {_listed(summary['faults'])}; "
+        f"workers killed: {summary['crashes']['worker_killed']}"
+    )
+    console.print(f"order: {_listed(summary['flows'])}")
+    console.print(_attack_table(summary["attacks"]))
+    console.rule("[bold]Where every cent is")
+    console.print(_money_table(summary["ledger"]["assets"], assets))
+    console.rule("[bold]Invariants")
+    for name, verdict in summary["invariants"].items():
+        style = "green" if verdict == HELD else "bold red"
+        console.print(f"{name:<4} {CLAIMS[name]:<62} [{style}]{verdict}[/]")
+    for finding in summary["findings"]:
+        console.print(f"     [red]{finding}[/]")
+
+
+CLAIMS: Final = {
+    "I1": "every entry, and the whole ledger, sums to zero",
+    "I2": "at most one effect per reference; repeats get the same answer",
+    "I3": "everything that was acknowledged is in the books",
+    "I5": "every history leads to exactly the state that is stored",
+    "I7": "any order of wins, rollbacks and closes ends in the same books",
+    "I8": "every forged, stale, replayed or tampered request was refused",
+    "I10": "every session is final and no call is undecided",
+}
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(counts.items()))
+
+
+def _attack_table(attacks: dict[str, dict[str, int]]) -> Table:
+    table = Table("attack", "planted", "refused as owed", box=None, pad_edge=False, header_style="dim")
+    for kind, planted in sorted(attacks["planted"].items()):
+        table.add_row(kind.replace("_", " "), str(planted), str(attacks["refused"].get(kind, 0)))
+    return table
+
+
+def _money_table(totals: dict[str, dict[str, str]], assets: AssetRegistry) -> Table:
+    table = Table("account", *(totals), box=None, pad_edge=False, header_style="dim")
+    for kind in ACCOUNT_ORDER:
+        if any(kind in kinds for kinds in totals.values()):
+            cells = [_shown(kinds.get(kind, "0"), asset, assets) for asset, kinds in totals.items()]
+            table.add_row(kind.replace("_", " "), *cells)
+    sums = [sum(int(amount) for amount in kinds.values()) for kinds in totals.values()]
+    table.add_row("[bold]sum[/]", *(f"[bold]{total}[/]" for total in sums))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
+def _shown(amount: str, asset: str, assets: AssetRegistry) -> str:
+    return render_decimal(int(amount), assets.get(asset))

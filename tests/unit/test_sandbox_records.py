@@ -1,0 +1,153 @@
+"""What the sandbox concludes from answers, how long it waits, and what it remembers."""
+
+import msgspec
+import pytest
+
+from croupier.sandbox.attacks import Signed
+from croupier.sandbox.book import Book, Forgotten, money_of
+from croupier.sandbox.calls import Call, Item, Seat
+from croupier.sandbox.client import Answer, RetryPolicy, wait_before_retry
+from croupier.sandbox.plan import EXPECTED, Attack, Move, Planted
+from croupier.sandbox.replies import Balance, Decision, Meaning, Reply, parse_reply
+from croupier.sandbox.tally import Tally, violations
+
+SEAT = Seat("ses_1", "p-1", "dice", "dice", "EUR")
+SIGNED = Signed("/providers/sandbox/v1/bet", "signature", b"{}")
+
+
+def decision(
+    *, repeat: bool = False, code: str = "ok", status: str = "approved", amount: str = "900"
+) -> Decision:
+    return Decision(status, code, "r-1-bet", "jrn_1", Balance(amount, "EUR"), repeat)
+
+
+def reply(status: int, document: object, *, retry_after: str | None = None) -> Reply:
+    return parse_reply(status, msgspec.json.encode(document), retry_after=retry_after, elapsed_us=1)
+
+
+def answer(*, is_lost: bool = False, **told: bool | str) -> Answer:
+    return Answer(reply(200, decision(**told)), SIGNED, is_lost=is_lost)  # type: ignore[arg-type]
+
+
+def judge(*answers: Answer) -> list[str]:
+    decided = [one.reply for one in answers if one.reply and one.meaning is Meaning.DECIDED]
+    return violations(decided, answers, is_any_lost=any(one.is_lost for one in answers))
+
+
+def bet(reference: str = "r-1-bet") -> Call:
+    return Call(Move.BET, "/bet", b"{}", (Item("bet", reference, 100),), SEAT, "r-1")
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "meaning"),
+    [
+        (200, decision(), Meaning.DECIDED),
+        (200, {"results": [decision(), decision()]}, Meaning.DECIDED),
+        (200, {"status": "approved"}, Meaning.REPEAT),
+        (200, [], Meaning.REPEAT),
+        (400, {"code": "malformed"}, Meaning.REFUSED),
+        (401, {"code": "unauthenticated", "reason": "stale"}, Meaning.UNKNOWN),
+        (404, {"code": "unknown_session"}, Meaning.REFUSED),
+        (408, {}, Meaning.REPEAT),
+        (409, {"code": "in_flight"}, Meaning.REPEAT),
+        (409, {"code": "reference_conflict"}, Meaning.REFUSED),
+        (429, {}, Meaning.REPEAT),
+        (500, "no object", Meaning.REPEAT),
+        (503, {}, Meaning.REPEAT),
+        (302, {}, Meaning.UNKNOWN),
+    ],
+)
+def test_a_status_allows_the_conclusion_that_the_protocol_gives(
+    status: int, document: object, meaning: Meaning
+) -> None:
+    assert reply(status, document).meaning is meaning
+
+
+def test_a_reply_that_is_not_json_decides_nothing() -> None:
+    assert parse_reply(200, b"<html>", retry_after=None, elapsed_us=1).meaning is Meaning.REPEAT
+
+
+def test_a_wait_is_jittered_within_its_bounds_and_honours_retry_after_up_to_a_cap() -> None:
+    policy = RetryPolicy(first_wait_s=0.1, longest_wait_s=1.0, longest_retry_after_s=3.0)
+    waits = [wait_before_retry(policy, retries, None) for retries in (0, 1, 9, 500) for _ in range(200)]
+    assert all(0 <= wait <= 1.0 for wait in waits)
+    assert max(waits[:200]) <= 0.1
+    assert len(set(waits)) > 700
+    assert wait_before_retry(policy, 0, reply(503, {}, retry_after="2")) == 2.0
+    assert wait_before_retry(policy, 0, reply(503, {}, retry_after="600")) == 3.0
+    assert wait_before_retry(policy, 0, reply(503, {}, retry_after="Wed, 21 Oct 2026 07:28:00 GMT")) <= 0.1
+
+
+def test_copies_that_agree_on_one_original_violate_nothing() -> None:
+    assert judge(answer()) == []
+    assert judge(answer(repeat=True), answer(), answer(repeat=True)) == []
+    assert judge(answer(repeat=True, is_lost=True), answer(repeat=True)) == []
+
+
+def test_copies_that_differ_or_are_original_twice_or_never_are_violations() -> None:
+    assert judge(answer(), answer(repeat=True, amount="901")) == ["the answers to copies of one call differ"]
+    assert judge(answer(), answer()) == ["2 answers say that they are the original"]
+    assert judge(answer(repeat=True), answer(repeat=True)) == ["0 answers say that they are the original"]
+    refused = Answer(reply(409, {"code": "reference_conflict"}), SIGNED)
+    assert judge(answer(), refused) == ["one copy was decided, another one refused"]
+
+
+def test_an_attack_counts_as_refused_only_by_exactly_the_refusal_it_is_owed() -> None:
+    tally, planted = Tally(), Planted(Attack.STALE, EXPECTED[Attack.STALE])
+    tally.add_attack(planted, reply(401, {"code": "unauthenticated", "reason": "stale"}))
+    tally.add_attack(planted, reply(401, {"code": "unauthenticated", "reason": "mismatch"}))
+    tally.add_attack(planted, None)
+    assert tally.render()["attacks"] == {"planted": {"stale": 3}, "refused": {"stale": 1}}
+    assert tally.wrong == [
+        "stale: expected 401 unauthenticated stale, got 401 unauthenticated mismatch",
+        "stale: expected 401 unauthenticated stale, got no answer",
+    ]
+
+
+def test_totals_add_up_and_leave_latencies_to_their_batch() -> None:
+    total, batch = Tally(), Tally()
+    batch.add_answers([answer()], is_money=True)
+    batch.add_decision("bet", decision())
+    total.add(batch)
+    total.add(batch)
+    assert (total.requests, total.approved["bet"], total.latencies_us) == (2, 2, [])
+    assert batch.latencies_us == [1]
+
+
+def test_the_book_numbers_entries_and_pages_through_them() -> None:
+    book = Book()
+    for number in range(5):
+        book.record(bet(f"r-{number}"), (decision(),))
+    assert [entry.seq for entry in book.page(0, most=3)] == [1, 2, 3]
+    assert [entry.reference for entry in book.page(3)] == ["r-3", "r-4"]
+    assert book.page(5) == []
+    assert book.money_of_session("ses_1")["staked"] == "500"
+    assert book.money_by_asset()["EUR"]["won"] == "0"
+
+
+def test_a_reader_is_told_which_entries_were_forgotten() -> None:
+    book = Book(most_entries=2)
+    for number in range(5):
+        book.record(bet(f"r-{number}"), (decision(),))
+    with pytest.raises(Forgotten) as told:
+        book.page(2)
+    assert told.value.oldest == 4
+    assert [entry.seq for entry in book.page(3)] == [4, 5]
+
+
+def test_an_undecided_call_is_kept_until_it_is_acknowledged() -> None:
+    book = Book()
+    book.keep_unresolved(bet())
+    book.keep_unresolved(bet("r-2-bet"))
+    assert [call.items[0].reference for call in book.unresolved] == ["r-1-bet", "r-2-bet"]
+    book.record(bet(), (decision(),))
+    assert book.drop_unresolved("r-2-bet") is True
+    assert (book.unresolved, book.drop_unresolved("r-2-bet")) == ((), False)
+
+
+def test_only_approved_effects_count_as_money() -> None:
+    undo = Item("rollback_bet", "r-1-undo", 100, "r-1-bet")
+    assert money_of(undo, decision()) == {"rolled_back_bets": 100}
+    assert money_of(undo, decision(code="already_rolled_back")) == {}
+    assert money_of(undo, decision(status="declined", code="limit_reached")) == {}
+    assert money_of(Item("close", "r-1-close", 0), decision()) == {}
