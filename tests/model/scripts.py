@@ -48,8 +48,11 @@ from model.calls import (
 )
 
 TOKEN = "WEI18"
-AMOUNTS = st.sampled_from([1, 7, 30, 100, 30, 100, 0, 10**20, MAX_MINOR - 1_050])
-KINDS = st.sampled_from(["bet", "bet", "bet", "win", "win", "jackpot", "promo", "deposit", "withdrawal"])
+AMOUNTS = st.sampled_from([1, 7, 30, 30, 7, 1, 30, 100, 100, 0, 10**20, MAX_MINOR - 1_050])
+KINDS = st.sampled_from(
+    ["bet", "win", "bet", "win", "bet", "win", "jackpot", "promo", "deposit", "withdrawal"]
+)
+CHANCE = st.sampled_from([True, True, True, False])
 CONTRIBUTIONS = st.sampled_from([0, 0, 1, 3])
 
 
@@ -86,7 +89,7 @@ PLACES = (
 FUNDS = (
     deposit("funds-1", 1_000),
     deposit("funds-2", 10**20 + 1, asset=TOKEN),
-    deposit("funds-3", 50, player_id=OTHER_PLAYER),
+    deposit("funds-3", 70, player_id=OTHER_PLAYER),
 )
 
 
@@ -128,10 +131,8 @@ def scripts(draw: DrawFn, max_arrivals: int = 24) -> Script:
     """Anything at all: early, late, doubled, contradicted, bundled, before, during and after sessions."""
     places = draw(st.lists(st.sampled_from(PLACES), min_size=1, max_size=2, unique=True))
     actions = draw(actions_in(tuple(places)))
-    ordinary = (
-        [one for one in actions if isinstance(one, Bet | Win | Withdrawal)] if draw(st.booleans()) else []
-    )
-    first = [as_call(action, places=places) for action in ordinary]
+    played = [action for action in actions if isinstance(action, Bet | Win | Withdrawal)]
+    first = [as_call(action, places=places) for action in played if draw(CHANCE)]
     arrivals = draw(st.lists(_arrival(actions, places), min_size=3, max_size=max_arrivals))
     return Script((*prologue(tuple(places)), *first, *arrivals))
 
@@ -144,7 +145,9 @@ def actions_in(draw: DrawFn, places: tuple[Place, ...]) -> list[Action]:
     played = [action for action in money if isinstance(action, Bet | Win)]
     actions: list[Action] = [*money]
     if played:
-        actions += [draw(_rollback(number, played)) for number in range(draw(st.integers(1, 5)))]
+        bets = [action for action in played if isinstance(action, Bet)]
+        targets = [*played, *bets, *bets, *bets]
+        actions += [draw(_rollback(number, targets)) for number in range(draw(st.integers(1, 5)))]
     closing = [close for place in places for close in _close_rounds(place)]
     actions += draw(st.lists(st.sampled_from(closing), max_size=2, unique=True))
     withdrawn = [action for action in money if isinstance(action, Withdrawal)]
@@ -154,7 +157,7 @@ def actions_in(draw: DrawFn, places: tuple[Place, ...]) -> list[Action]:
 @st.composite
 def _money(draw: DrawFn, number: int, place: Place) -> Bet | Win | Deposit | Withdrawal:
     who = {"player_id": place.player_id, "asset": place.asset}
-    where = {"session_id": place.session_id, "round_id": draw(st.sampled_from(["r1", "r2"]))}
+    where = {"session_id": place.session_id, "round_id": draw(st.sampled_from(["r1", "r1", "r1", "r2"]))}
     kind, amount = draw(KINDS), draw(AMOUNTS)
     if kind == "deposit":
         return deposit(f"d{number}", amount or 1, **who)
@@ -168,8 +171,8 @@ def _money(draw: DrawFn, number: int, place: Place) -> Bet | Win | Deposit | Wit
 
 
 @st.composite
-def _rollback(draw: DrawFn, number: int, played: list[Bet | Win]) -> Rollback:
-    target = draw(st.sampled_from(played))
+def _rollback(draw: DrawFn, number: int, targets: list[Bet | Win]) -> Rollback:
+    target = draw(st.sampled_from(targets))
     says_more = draw(st.booleans())
     more = {"session_id": target.session_id, "asset": target.asset} if says_more else {}
     return rollback(target.reference, f"rb{number}", player_id=target.player_id, **more)
@@ -189,14 +192,14 @@ def _arrival(actions: list[Action], places: list[Place]) -> SearchStrategy[Call]
     arrivals = [
         *[single.map(lambda action: as_call(action, places=places))] * 6,
         single.map(_contradict).map(lambda action: as_call(action, places=places)),
-        st.sampled_from(places).flatmap(_life),
+        *[st.sampled_from(places).flatmap(_life)] * 2,
     ]
     bets = [action for action in actions if isinstance(action, Bet)]
     wins = [action for action in actions if isinstance(action, Win)]
     pairs = [(bet, win) for bet in bets for win in wins if bet.session_id == win.session_id]
     if pairs:
         both = st.sampled_from(pairs).map(lambda pair: as_call(*pair, places=places))
-        arrivals += [both, both]
+        arrivals += [both] * 4
     return st.one_of(arrivals)
 
 
@@ -221,7 +224,7 @@ def _contradict(action: Action) -> Action:
 
 
 def as_call(*actions: Action, places: list[Place]) -> Call:
-    """A new request, as the operator or the session's provider would send it; outside sessions, as the first's."""
+    """A new request, as the operator or the session's provider would send it."""
     first = actions[0]
     owners = {place.session_id: place.provider for place in places}
     if isinstance(first, Bet | Win | Rollback | CloseRound):

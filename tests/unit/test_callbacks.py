@@ -584,6 +584,9 @@ async def test_error_kinds_with_a_wait_carry_retry_after() -> None:
     studio.money.failure = CroupierError(OVERLOADED, "full")
     received = await studio.answer()
     assert received.headers["retry-after"] == "1"
+    studio.money.failure = CroupierError(OVERLOADED, "full", retry_after_s=-5)
+    received = await studio.answer()
+    assert received.headers["retry-after"] == "0"
     studio.money.failure = CroupierError(UNAUTHENTICATED, "no", reason="replayed")
     received = await studio.answer()
     assert "retry-after" not in received.headers

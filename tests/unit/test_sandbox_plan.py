@@ -2,14 +2,6 @@
 
 import msgspec
 import pytest
-from croupier_signing import (
-    RefusalReason,
-    SignatureRefused,
-    SigningKey,
-    parse_authorization,
-    random_nonce,
-    verify_native,
-)
 
 from croupier.errors import CATALOGUE
 from croupier.sandbox.attacks import Pen, Signed, forge
@@ -28,6 +20,14 @@ from croupier.sandbox.plan import (
     RoundPlan,
     plan_round,
     plan_rounds,
+)
+from croupier_signing import (
+    RefusalReason,
+    SignatureRefused,
+    SigningKey,
+    parse_authorization,
+    random_nonce,
+    verify_native,
 )
 
 ROUNDS = 600

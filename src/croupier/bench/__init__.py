@@ -1,1 +1,1 @@
-"""Benchmarks that start everything themselves and compare designs in one run, because only ratios of one run count."""
+"""Benchmarks that start everything themselves and compare designs within one run: only ratios count."""

@@ -1,4 +1,4 @@
-"""`croupier bench callbacks`: signed calls over HTTP through the whole product, against the gateway most teams write."""
+"""`croupier bench callbacks`: the whole product under signed calls, against the gateway most teams write."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def orders_for(site: Site, seats: list[Seat], plan: CallbacksPlan, *, calls: int
 
 
 async def measure(site: Site, seats: list[Seat], plan: CallbacksPlan) -> Samples:
-    """One turn of load on one gateway; the CPU time is the gateway's own, without database and load generator."""
+    """One turn of load on one gateway; the CPU time is the gateway's own, database and load left out."""
     before = site.cpu_s()
     orders = [orders_for(site, seats, plan)]
     (measured,) = await measure_together("croupier.bench.load", orders, plan.seconds + TIMEOUT_S)
@@ -131,7 +131,7 @@ def _report(plan: CallbacksPlan, machine: dict[str, object], turns: dict[str, li
 
 def _notes(plan: CallbacksPlan, turns: dict[str, list[Samples]]) -> tuple[str, ...]:
     shape = (
-        f"{plan.connections} connections, {plan.wallets} players, {plan.workers} process(es) of each gateway; "
+        f"{plan.connections} connections, {plan.wallets} players, {plan.workers} process(es) each; "
         "load generator and database on the same cores"
     )
     failures = [

@@ -20,7 +20,7 @@ from croupier.moneypath.lanes import Lanes
 
 
 class DriveOrders(Struct, frozen=True, kw_only=True):
-    """What one process has to do: `callers` concurrent callers over `seats`, for `seconds` after `warmup_s`."""
+    """What one process does: `callers` concurrent callers over `seats`, for `seconds` after `warmup_s`."""
 
     url: str
     lanes: int
@@ -94,7 +94,7 @@ class _Callers:
 
 
 async def drive(orders: DriveOrders) -> Samples:
-    """Play for the ordered time and return what was measured; the CPU time is this process's, warm-up included."""
+    """Play for the ordered time and return what was measured; the CPU time is this process's share of it."""
     async with open_lanes(orders.url, orders.lanes) as (lanes, ids):
         await wait_for_go()
         callers = _Callers(orders, lanes, ids)

@@ -65,7 +65,7 @@ async def bench_growth(plan: GrowthPlan, tell: Callable[[str], None]) -> Documen
 
 
 async def load_past(url: str, entries: int, tell: Callable[[str], None]) -> str:
-    """Fill every table of history with `entries` entries and what belongs to them; the size as PostgreSQL says it."""
+    """Fill every table of history with `entries` entries; returns the size as PostgreSQL says it."""
     connection = await connect_owner(url)
     try:
         for name in ("create_crowd", "create_past_id", "create_past"):

@@ -1,7 +1,8 @@
-"""`python -m croupier.bench.load`: a provider's game server, as light as it can be: signed calls on keep-alive sockets.
+"""`python -m croupier.bench.load`: a provider's game server, as light as it can be, on open sockets.
 
-A closed loop per connection: bet, win, close, next player. Every request is signed when it is sent. Connections are
-bare protocols of the event loop, and of an answer only status, length and `"status":"approved"` are read.
+A closed loop per connection: bet, win, close, next player. Every request is signed when it is sent.
+Connections are bare protocols of the event loop, and of an answer only status, length and
+`"status":"approved"` are read.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _OPERATIONS: Final = ("bet", "win", "close-round")
 
 
 class LoadOrders(Struct, frozen=True, kw_only=True):
-    """Where to call and how: `seconds` after `warmup_s`, or `calls` calls with a progress line every `every` calls."""
+    """Where to call and how: `seconds` after `warmup_s`, or `calls` calls, telling every `every`."""
 
     host: str
     port: int
@@ -143,7 +144,7 @@ class Desk:
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection with one request under way at a time; `closed` tells whether it was lost early."""
+    """One keep-alive connection, one request at a time; `closed` tells whether it was lost early."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -206,7 +207,7 @@ def is_whole(answer: bytes) -> bool:
 
 
 async def load(orders: LoadOrders) -> Samples:
-    """Connect, wait for the word, call, and return what was measured; a lost connection counts as an error."""
+    """Connect, wait for the word, call, return what was measured; a lost connection is an error."""
     desk, loop = Desk(orders), asyncio.get_running_loop()
     connections: list[Connection] = []
     for _ in range(orders.connections):

@@ -46,11 +46,15 @@ async def prepare(url: str, seats: Sequence[Seat], folder: Path) -> Yardstick:
         await connection.execute("SELECT bench.play(number, 'bet') FROM bench.seat")
     finally:
         await connection.close()
+    await asyncio.to_thread(_write_scripts, folder)
+    return Yardstick(url, len(seats), folder)
+
+
+def _write_scripts(folder: Path) -> None:
     folder.mkdir()
     for action in ACTIONS:
         script = f"\\set seat random(1, :seats)\nSELECT bench.play(:seat, '{action}');\n"
         (folder / f"{action}.pgbench").write_text(script)
-    return Yardstick(url, len(seats), folder)
 
 
 async def measure(yardstick: Yardstick, *, seconds: float, warmup_s: float) -> Samples:
@@ -94,7 +98,7 @@ def connection_environment(url: str) -> dict[str, str]:
 
 
 def read_logs(files: Sequence[Path], warmup_s: float) -> Samples:
-    """Latencies from pgbench's logs (client, number, µs, script, second, µs of the second), warm-up left out."""
+    """Latencies from pgbench's logs (client, number, µs, script, second, µs of it), warm-up left out."""
     ended: list[tuple[int, int]] = []
     for file in files:
         for line in file.read_text().splitlines():

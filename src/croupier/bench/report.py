@@ -1,4 +1,4 @@
-"""What a bench reports: designs measured in turns, ratios of the same turn, and whether floor and goal are reached."""
+"""What a bench reports: designs measured in turns, ratios within a turn, and which target is reached."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MIN_ROUNDS: Final = 3
 
 
 class Samples(Struct, kw_only=True):
-    """One turn of one design: calls answered in `seconds`, each one's latency in µs, and CPU seconds where known."""
+    """One turn of one design: calls answered in `seconds`, latencies in µs, CPU seconds where known."""
 
     calls: int
     errors: int

@@ -78,7 +78,7 @@ def call_of(ids: IdSource, seat: Seat, action: Action, *, provider: str = PROVID
 
 
 async def open_seats(url: str, count: int, *, prefix: str = "player") -> list[Seat]:
-    """Deposit for `count` new players and open a session for each; prefixes keep the players of two calls apart."""
+    """Deposit for `count` new players and open a session for each; prefixes keep two calls apart."""
     seats: list[Seat] = []
     async with open_lanes(url, 1) as (lanes, ids):
         for begin in range(0, count, _CHUNK):

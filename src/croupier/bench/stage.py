@@ -1,4 +1,4 @@
-"""Where a bench runs: a PostgreSQL of its own with durable settings in a temporary folder, gone at the end."""
+"""Where a bench runs: a PostgreSQL of its own with durable settings, in a folder that is gone at the end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DURABLE: Final[Mapping[str, str]] = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "30min",
 }
-"""Settings of the bench's server: every commit is on disk when it is answered, and no checkpoint falls into a turn."""
+"""Every commit is on disk when it is answered, and no checkpoint falls into a turn."""
 TOLD: Final = (*DURABLE, "wal_level", "max_connections")
 COMMITS: Final = 200
 
@@ -68,7 +68,7 @@ async def open_stage() -> AsyncIterator[Stage]:
 
 
 async def describe_machine(stage: Stage, url: str) -> dict[str, Any]:
-    """What the numbers depend on: processor, memory, versions, settings, and how long one bare commit takes."""
+    """What the numbers depend on: processor, memory, versions, settings, the time of one bare commit."""
     connection = await connect_owner(url)
     try:
         settings = {name: await connection.fetchval("SELECT current_setting($1)", name) for name in TOLD}
@@ -104,7 +104,7 @@ def _processor() -> str:
 
 
 def _filesystem_of(folder: Path) -> str:
-    """The type of the mount that holds the data: on tmpfs a commit costs nothing and no figure means anything."""
+    """The type of the mount that holds the data: on tmpfs a commit costs nothing and figures mean nothing."""
     mounts = [line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines()]
     holding = [(len(point), kind) for point, kind in mounts if folder.is_relative_to(point)]
     return max(holding)[1] if holding else "unknown"

@@ -59,8 +59,10 @@ async def _demo(settings: DemoSettings, json_path: Path | None, *, is_once: bool
     console = Console()
     if not (FOLDER / "croupier.toml").exists():
         write_starter(FOLDER)
+    # Refusals are the point of the demo; its summary counts them, and a worker's log need not.
+    os.environ["CROUPIER_TELEMETRY_LOG_LEVEL"] = "error"
     config = load_config(FOLDER / "croupier.toml", os.environ)
-    set_up_logs(log_format="console", level="error")
+    set_up_logs(log_format="console", level="info", file=(FOLDER / "demo.log").open("w"))
     demonstration = Demo(config, FOLDER, settings, console)
     supervisor = demonstration.deployment.supervisor
     console.print(f"starting PostgreSQL, {settings.workers} gateway processes and the sandbox provider")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from croupier import __version__
-from croupier.cli import fairness, ledger, rounds, sessions, signature
+from croupier.cli import api, demo, deployment, fairness, ledger, rounds, sandbox, sessions, signature
 from croupier.cli.output import EXIT_FAILURE, CommandFailed, Output
 from croupier.cli.settings import ConfigOption, JsonOption, RootGroup, Settings, YesOption
 from croupier.runtime.config import ConfigProblems
@@ -16,6 +16,7 @@ from croupier.runtime.open_database import DatabaseUnavailable
 GROUPS: Final = (
     demo,
     deployment,
+    api,
     ledger,
     sessions,
     rounds,

@@ -10,6 +10,7 @@ from typing import Any, Final
 import typer
 from typer.main import get_command
 
+from croupier.cli.main import app
 from croupier.runtime.config.reference import PAGE as CONFIGURATION_PAGE
 from croupier.runtime.config.reference import render_configuration_reference
 
@@ -40,9 +41,9 @@ Every command takes these, before or after its name, unless it says otherwise.
 """
 
 
-def render_reference(app: typer.Typer) -> str:
+def render_reference(commands: typer.Typer) -> str:
     """The whole page, for every command that is registered and not hidden."""
-    root = get_command(app)
+    root = get_command(commands)
     blocks = [_HEAD, "\n".join(_option_table([one for one in root.params if _GLOBAL & set(one.opts)]))]
     for path, command in _leaves(root, "croupier"):
         blocks.append("\n".join(_section(path, command)))
@@ -113,8 +114,6 @@ def _prose(text: str) -> Iterator[str]:
 
 def main() -> None:
     """Write every generated page below the working directory, which is the repository."""
-    from croupier.cli.main import app
-
     for page, text in ((PAGE, render_reference(app)), (CONFIGURATION_PAGE, render_configuration_reference())):
         Path(page).write_text(text, encoding="utf-8")
         sys.stdout.write(f"{page}\n")

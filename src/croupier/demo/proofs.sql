@@ -10,3 +10,7 @@ SELECT state, count(*) AS sessions FROM session GROUP BY state;
 -- name: spent_nonces
 -- How many nonces are remembered as spent.
 SELECT count(*) FROM nonce;
+
+-- name: earlier_runs
+-- Databases that earlier demos left in this server.
+SELECT datname FROM pg_database WHERE datname LIKE 'demo\_%' AND datname <> $1;

@@ -24,10 +24,12 @@ from croupier.demo.settings import DemoSettings
 from croupier.demo.summary import build_summary, merge_counts
 from croupier.runtime.config import Config
 from croupier.runtime.config.starter import KEYS_FOLDER
-from croupier.runtime.database import connect_app
+from croupier.runtime.database import connect_app, connect_owner
 from croupier.runtime.serving import Deployment
+from croupier.runtime.statements import load_statements
 from croupier.settlement.audit import check_ledger, replay_sessions
 
+_SQL: Final = load_statements("croupier/demo/proofs.sql")
 FINAL_S: Final = 60.0
 POLL_S: Final = 0.1
 STOP_S: Final = 15.0
@@ -58,6 +60,7 @@ class Demo:
     async def play(self) -> dict[str, Any]:
         """Play, judge, and return the summary. The deployment must be running."""
         token = (self._folder / KEYS_FOLDER / "operator.key").read_text().strip()
+        await self._drop_earlier_runs()
         async with self._sandbox_process(), Platform(self._gateway, token) as platform:
             started = time.monotonic()
             play = await self._play_with_progress(platform)
@@ -74,6 +77,18 @@ class Demo:
         if self.deployment.console is not None:
             self.deployment.console.summary = summary
         return summary
+
+    async def _drop_earlier_runs(self) -> None:
+        """Every demo has a database of its own; those of earlier ones are removed."""
+        server = self.deployment.supervisor.embedded
+        if server is None:
+            return
+        connection = await connect_owner(server.url())
+        try:
+            for row in await connection.fetch(_SQL["earlier_runs"].sql, f"demo_{self._run}"):
+                await connection.execute(f'DROP DATABASE IF EXISTS "{row["datname"]}" WITH (FORCE)')
+        finally:
+            await connection.close()
 
     async def _play_with_progress(self, platform: Platform) -> Play:
         total = self._settings.players * self._settings.rounds
@@ -104,6 +119,7 @@ class Demo:
         worker = self.deployment.supervisor.workers[0]
         if worker.pid is not None:
             self._crashes += 1
+            self._console.print(f"killing worker {worker.pid} (SIGKILL) while it serves")
             os.kill(worker.pid, signal.SIGKILL)
 
     async def _gather(self, play: Play) -> Evidence:

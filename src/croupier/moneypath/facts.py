@@ -218,11 +218,11 @@ class Facts:
         self._set(self.legs, entry.id, entry.legs)
         posted: list[Posted] = []
         for leg in entry.legs:
-            posted.append(Posted(leg, self._move(leg) if leg.kind in MATERIALISED else None))
+            posted.append(Posted(leg, self._move(leg, entry.bucket) if leg.kind in MATERIALISED else None))
         self._set(self.posted, entry.id, posted)
 
-    def _move(self, leg: Leg) -> int:
-        key = leg.account
+    def _move(self, leg: Leg, bucket: int) -> int:
+        key = leg.account_in(bucket)
         balance = self.balances.get(key, 0) + leg.amount
         if balance < 0 and leg.kind == WALLET:
             raise Violation(f"a wallet in {leg.asset} would go below zero")

@@ -14,7 +14,7 @@ import msgspec
 from croupier.moneypath.facts import Break, Entry, Posted, Reference, StoredAnswer
 from croupier.play.round import Round, RoundChange
 from croupier.play.session import Change, Opening, Session, SessionEvent
-from croupier.wallet.accounts import AccountKey, Leg
+from croupier.wallet.accounts import AccountKey, Leg, account_key
 
 Row = tuple[Any, ...]
 
@@ -174,7 +174,7 @@ def account_row(bucket: int, key: AccountKey, balance: int) -> Row:
 
 def read_account(row: Sequence[Any]) -> tuple[AccountKey, int]:
     """A materialised balance from `account_row`."""
-    return AccountKey(row[2], row[1], row[3], row[4]), int(row[5])
+    return account_key(row[2], row[1], row[3], row[4], bucket=row[0]), int(row[5])
 
 
 def break_row(found: Break) -> Row:

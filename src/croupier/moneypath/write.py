@@ -76,7 +76,7 @@ class Rows:
             self.postings.extend(posting_rows(entry, posted))
             for one in posted:
                 if one.balance_after is not None:
-                    self.accounts[entry.bucket, one.leg.account] = None
+                    self.accounts[entry.bucket, one.leg.account_in(entry.bucket)] = None
         self._add_states(effects)
 
     def _add_states(self, effects: Effects) -> None:

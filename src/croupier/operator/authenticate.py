@@ -5,6 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+from msgspec import Struct
+
+from croupier.errors import UNAUTHENTICATED, CroupierError
+from croupier.ids import bucket_of
+from croupier.moneypath.commands import Nonce
+from croupier.operator.deps import OperatorKey
+from croupier.providers.arrival import Head
 from croupier_signing import (
     SCHEME,
     WINDOW_S,
@@ -15,20 +22,13 @@ from croupier_signing import (
     parse_authorization,
     verify_native,
 )
-from msgspec import Struct
-
-from croupier.errors import UNAUTHENTICATED, CroupierError
-from croupier.ids import bucket_of
-from croupier.moneypath.commands import Nonce
-from croupier.operator.deps import OperatorKey
-from croupier.providers.arrival import Head
 
 NONCE_GRACE_S: Final = 60
 
 _BEARER: Final = "bearer "
 _REFUSALS: Final = {
     RefusalReason.MISSING: "send Authorization: Bearer and your token, or sign the request",
-    RefusalReason.MALFORMED: "the Authorization header cannot be read; it must be given once, as Bearer or signed",
+    RefusalReason.MALFORMED: "the Authorization header cannot be read; give it once, as Bearer or signed",
     RefusalReason.STALE: "the timestamp is outside the window; set the clock and sign anew",
     RefusalReason.MISMATCH: "no key fits: the token, or the signature of these very bytes, is not right",
 }
@@ -57,7 +57,10 @@ def is_signed(authorization: str) -> bool:
 
 
 def find_bearer(authorization: str, keys: tuple[OperatorKey, ...]) -> Caller:
-    """The caller of a bearer token; raises unauthenticated. Every key is compared, so timing does not tell."""
+    """The caller of a bearer token; raises unauthenticated.
+
+    Every key is compared, so timing does not tell.
+    """
     if not authorization.lower().startswith(_BEARER):
         raise _refused(RefusalReason.MALFORMED)
     token = authorization[len(_BEARER) :].strip()
@@ -95,9 +98,7 @@ def _signing_key(keys: tuple[OperatorKey, ...], parts: SignedParts) -> OperatorK
 
 def _nonce(parts: SignedParts) -> Nonce:
     expires_s = parts.timestamp_s + 2 * WINDOW_S + NONCE_GRACE_S
-    return Nonce(
-        bucket_of(parts.nonce), parts.key_id, parts.nonce, datetime.fromtimestamp(expires_s, UTC)
-    )
+    return Nonce(bucket_of(parts.nonce), parts.key_id, parts.nonce, datetime.fromtimestamp(expires_s, UTC))
 
 
 def _refused(reason: RefusalReason) -> CroupierError:

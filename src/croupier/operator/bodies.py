@@ -36,9 +36,7 @@ class OpenSessionBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     jurisdiction: Name | None = None
     ip: Annotated[str, Meta(max_length=45, description="The player's IPv4 or IPv6 address.")] | None = None
     locale: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{2,35}(?![\s\S])", examples=["en-GB"])] | None = None
-    return_url: (
-        Annotated[str, Meta(max_length=2048, pattern=r"^https?://[!-~]+(?![\s\S])")] | None
-    ) = None
+    return_url: Annotated[str, Meta(max_length=2048, pattern=r"^https?://[!-~]+(?![\s\S])")] | None = None
     client: Annotated[Name, Meta(description="The device class.", examples=["mobile"])] | None = None
 
 

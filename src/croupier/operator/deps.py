@@ -1,12 +1,11 @@
-"""What the operator API is built from. `runtime` fills it in; nothing here knows the configuration's classes."""
+"""What the operator API is built from: `runtime` fills it in, the configuration's classes stay outside."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from croupier_signing import SigningKey
 from msgspec import Struct
 
 from croupier.ids import IdSource
@@ -19,6 +18,7 @@ from croupier.providers.arrival import BodyLimits
 from croupier.providers.client import LaunchClient
 from croupier.providers.contract import Adapter, ProviderAccount
 from croupier.providers.strict_json import JsonLimits
+from croupier_signing import SigningKey
 
 
 class CatalogueGame(Protocol):
@@ -35,7 +35,7 @@ class CatalogueGame(Protocol):
 
 
 class Terms(Protocol):
-    """A contract's terms as a session pins them; `effective_pool` is None when the provider funds the jackpot."""
+    """A contract's terms as a session pins them; `effective_pool` is None when a provider funds jackpots."""
 
     @property
     def id(self) -> str: ...
@@ -99,13 +99,14 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
 class OperatorDeps(Struct, frozen=True, kw_only=True):
     """Everything the operator API uses.
 
-    `submit` decides a call durably and raises CroupierError. `accounts` are by provider id, `now` gives UTC.
+    `submit` decides a call durably and raises CroupierError. `games` are by id, `accounts` by
+    provider id; `now` gives UTC.
     """
 
     submit: Callable[[Call], Awaitable[tuple[Outcome, ...]]]
     reads: OperatorReads
     assets: AssetRegistry
-    games: Iterable[CatalogueGame]
+    games: Mapping[str, CatalogueGame]
     contracts: Contracts
     accounts: Mapping[str, tuple[ProviderAccount, Adapter]]
     launches: LaunchClient

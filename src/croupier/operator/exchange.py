@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -28,9 +28,7 @@ class Exchange:
     def __init__(self, deps: OperatorDeps, head: Head) -> None:
         self.deps = deps
         self.head = head
-        self.correlation_id = head.correlation_id or render_id(
-            REQUEST, deps.ids.new(bucket_of(str(head.path)))
-        )
+        self.correlation_id = head.correlation_id or render_id(REQUEST, deps.ids.new(0))
         self.caller: Caller | None = None
         self.unspent: Nonce | None = None
 
@@ -45,6 +43,7 @@ class Exchange:
         action: Action,
         *,
         provider: str = OPERATOR,
+        time_source: str = OPERATOR,
         idempotency: Idempotency | None = None,
     ) -> Call:
         """A call of the operator's with one action."""
@@ -58,7 +57,7 @@ class Exchange:
             actions=(action,),
             idempotency=idempotency,
             trace_id=self.head.trace_id,
-            time_source=OPERATOR,
+            time_source=time_source,
         )
 
     async def submit(self, call: Call) -> Outcome:
@@ -76,13 +75,15 @@ class Exchange:
         return outcome
 
     async def spend_nonce(self) -> None:
-        """Spend the nonce alone, if there is one left; raises unauthenticated (replayed) when it was spent before."""
+        """Spend the nonce alone, if there is one left; raises unauthenticated (replayed) for a known one."""
         if self.unspent is not None:
             # Nobody is named, so the nonce stands in for the player and spreads the work like one.
             alone = self.unspent.nonce
             await self.submit(self.call(alone, SpendNonce(player_id=alone)))
 
-    def idempotency(self, key: str, fingerprint: str, render: Any) -> Idempotency:
+    def idempotency(
+        self, key: str, fingerprint: str, render: Callable[[tuple[Outcome, ...]], tuple[int, str]]
+    ) -> Idempotency:
         """How this request's answer is kept: under its key, in the name of the caller's API key."""
         assert self.caller is not None, "callers are proven before their requests are read"  # noqa: S101 (narrowing)
         owner = self.caller.key.id
@@ -98,7 +99,7 @@ class Exchange:
         )
 
 
-def exchange_of(scope: MutableMapping[str, Any] | Any) -> Exchange:
+def exchange_of(scope: Any) -> Exchange:
     """The exchange that this request's scope carries."""
     found: Exchange = scope[SCOPE_KEY]
     return found

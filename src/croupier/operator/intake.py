@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 import msgspec
-from croupier_signing import payload_digest
 from litestar import Request
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from croupier.errors import IDEMPOTENCY_KEY_MISSING, MALFORMED, UNKNOWN_ASSET, CroupierError
 from croupier.ids import SESSION, MalformedId, parse_id
-from croupier.money import UnknownAsset
+from croupier.money import AssetRegistry, UnknownAsset
 from croupier.operator.bodies import MAX_NAME, NAME_PATTERN
 from croupier.operator.exchange import Exchange, exchange_of
-from croupier.operator.paging import DEFAULT_PAGE, MAX_PAGE
-from croupier.providers.arrival import check_media_type, read_body
+from croupier.operator.paging import MAX_PAGE
+from croupier.providers.arrival import Receive, check_media_type, read_body
 from croupier.providers.strict_json import decode_strict
+from croupier_signing import payload_digest
 
 MAX_IDEMPOTENCY_KEY: Final = 255
 _UNREAD: Final[Any] = object()
 
-QueryName = Annotated[str, Parameter(min_length=1, max_length=MAX_NAME, pattern=NAME_PATTERN)]
-Limit = Annotated[int, Parameter(ge=1, le=MAX_PAGE, description=f"Most items of the page; {DEFAULT_PAGE} if not given.")]
+_CURSOR_PATTERN: Final = r"^[A-Za-z0-9_-]+(?![\s\S])"
+
+QueryName = Annotated[str, QueryParameter(min_length=1, max_length=MAX_NAME, pattern=NAME_PATTERN)]
+OptionalName = Annotated[str | None, QueryParameter(min_length=1, max_length=MAX_NAME, pattern=NAME_PATTERN)]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="Most items of the page.")]
 Cursor = Annotated[
-    str,
-    Parameter(min_length=1, max_length=512, pattern="^[A-Za-z0-9_-]+$", description="The next_cursor of the page before."),
+    str | None,
+    QueryParameter(
+        min_length=1,
+        max_length=512,
+        pattern=_CURSOR_PATTERN,
+        description="The next_cursor of the page before.",
+    ),
 ]
 
 
@@ -46,13 +54,12 @@ class OperatorRequest(Request[Any, Any, Any]):
         """The bytes as sent; raises body_too_large or request_timeout."""
         if self._bytes is _UNREAD:
             exchange = self.exchange
-            self._bytes = await read_body(
-                self.receive, exchange.head.content_length, exchange.deps.limits.body
-            )
+            receive = cast("Receive", self.receive)
+            self._bytes = await read_body(receive, exchange.head.content_length, exchange.deps.limits.body)
         return bytes(self._bytes)
 
     async def json(self) -> Any:
-        """The body as the type that the handler's `data` declares; raises malformed or unsupported_media_type."""
+        """The body as the handler's `data` declares it; raises malformed or unsupported_media_type."""
         field = self.route_handler.parsed_data_field
         return await self.read(Any if field is None else field.annotation)
 
@@ -112,9 +119,9 @@ def session_id_of(text: str) -> UUID:
     return path_id(SESSION, "session_id", text)
 
 
-def asset_of(exchange: Exchange, code: str) -> str:
+def asset_of(assets: AssetRegistry, code: str) -> str:
     """The code of a known asset; raises unknown_asset with the nearest known one."""
     try:
-        return exchange.deps.assets.get(code).code
+        return assets.get(code).code
     except UnknownAsset as error:
         raise CroupierError(UNKNOWN_ASSET, str(error), field="asset") from None

@@ -1,4 +1,4 @@
-"""What the operator API answers with. Money is text of minor units beside its asset, times are UTC, ids prefixed."""
+"""What the operator API answers with: money as text of minor units, times in UTC, ids prefixed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 from croupier.ids import BREAK, JOURNAL, ROUND, SESSION, render_id
 from croupier.money import render_minor
 from croupier.moneypath.outcomes import Outcome
-from croupier.wallet.accounts import RECEIVABLE, WALLET
+from croupier.wallet.accounts import CASH_FUND, RECEIVABLE, WALLET
 
 Row = Mapping[str, Any]
 
@@ -46,7 +46,7 @@ class SessionView(Struct, frozen=True, kw_only=True):
 
 
 class EventView(Struct, frozen=True, kw_only=True, rename={"from_state": "from", "to_state": "to"}):
-    """One line of a session's history. `occurred_at` is by the clock of `time_source`, `recorded_at` by ours."""
+    """One line of a session's history: `occurred_at` by the clock of `time_source`, `recorded_at` by ours."""
 
     seq: int
     cause: str
@@ -296,13 +296,12 @@ def view_event(row: Row, asset: str) -> EventView:
 def view_wallet(rows: list[Row], player_id: str, asset: str) -> WalletView:
     """What a player's balance rows say about one asset."""
     own = [row for row in rows if row["asset"] == asset]
+    held = [FundView(row["fund"], MoneyView(row["balance"], asset)) for row in own if row["kind"] == WALLET]
     owed = sum(int(row["balance"]) for row in own if row["kind"] == RECEIVABLE)
     return WalletView(
         player_id=player_id,
         asset=asset,
-        funds=[
-            FundView(row["fund"], MoneyView(row["balance"], asset)) for row in own if row["kind"] == WALLET
-        ],
+        funds=held or [FundView(CASH_FUND, MoneyView("0", asset))],
         receivable=MoneyView(render_minor(-owed), asset),
     )
 

@@ -28,7 +28,7 @@ UNREACHABLE: Final = "unreachable"
 
 
 class ClientLimits(Struct, frozen=True, kw_only=True):
-    """The bounds of one attempt and of the pool. A shorter deadline of the adapter counts, a longer one does not."""
+    """The bounds of one attempt and of the pool; the shorter of this deadline and the adapter's counts."""
 
     deadline_s: float = 5.0
     reply_bytes: int = 64 * 1024
@@ -43,7 +43,7 @@ class NotSent(Struct, frozen=True, gc=False):
 
 
 class LaunchClient:
-    """Opens sessions at providers. One connection pool, no redirects, no cookies, no compression, no retries."""
+    """Opens sessions at providers: one pool, no redirects, no cookies, no compression, no retries."""
 
     def __init__(self, now: Callable[[], datetime], limits: ClientLimits | None = None) -> None:
         self._now = now
@@ -61,8 +61,8 @@ class LaunchClient:
     ) -> LaunchAnswer:
         """One signed attempt.
 
-        When no connection comes about, a first attempt is refused (`unreachable`): the provider certainly has no such
-        session. A later attempt is unknown then, because an earlier one may have arrived.
+        When no connection comes about, a first attempt is refused (`unreachable`): the provider certainly has
+        no such session. A later attempt is unknown then, because an earlier one may have arrived.
         """
         attempt = Attempt(timestamp_s=int(self._now().timestamp()), nonce=random_nonce())
         request = adapter.build_launch(order, account, attempt)

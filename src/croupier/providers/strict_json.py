@@ -23,7 +23,7 @@ ROOT: Final = "$"
 
 _SHOWN_CHARACTERS: Final = 64
 # One capture group, so that splitting gives structure and contents in turn, as splitting at quotes does. A
-# string that never ends runs to the end of the text: else every later quote would be tried, in quadratic time.
+# string that never ends runs to the end of the text: else every later quote would be tried, in square time.
 _STRING: Final = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)', re.DOTALL)
 _MARK: Final = re.compile(r"[{}\[\]:]|[^ \t\n\r{}\[\],:]+")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")

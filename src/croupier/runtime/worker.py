@@ -22,6 +22,7 @@ from croupier.ids import IdSource
 from croupier.moneypath.facts import Stamp
 from croupier.moneypath.lane import BatchRecord, LaneSettings
 from croupier.moneypath.lanes import Lanes
+from croupier.operator.deps import LaunchRecord, OperatorRecord
 from croupier.providers.arrival import BodyLimits
 from croupier.providers.callbacks import Callbacks, CallRecord, Edge, EdgeLimits
 from croupier.providers.strict_json import JsonLimits
@@ -99,6 +100,16 @@ class Worker:
                 duration_s=round(record.duration_s, 6),
             )
 
+    def _observe_request(self, record: OperatorRecord) -> None:
+        self._metrics.note_request(
+            RequestRecord(record.route, record.method, record.status, record.duration_s)
+        )
+
+    def _observe_launch(self, record: LaunchRecord) -> None:
+        self._metrics.note_launch(
+            provider=record.provider, game=record.game_id, asset=record.asset, result=record.result
+        )
+
     def _callbacks(self, accounts: Any) -> Callbacks:
         limits = self._config.limits
         edge = Edge(
@@ -121,7 +132,15 @@ class Worker:
         pool = await create_pool(self._url, min_size=1, max_size=8)
         self._lanes.start()
         operator = build_operator_app(
-            self._config, keys, accounts, submit=self._lanes.submit, pool=pool, ids=self._ids, now=_now
+            self._config,
+            keys,
+            accounts,
+            submit=self._lanes.submit,
+            pool=pool,
+            ids=self._ids,
+            now=_now,
+            observe=self._observe_request,
+            observe_launch=self._observe_launch,
         )
         app = _route(self._callbacks(accounts), operator.app, pool)
         server = uvicorn.Server(

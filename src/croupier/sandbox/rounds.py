@@ -262,7 +262,9 @@ def settle_call(stage: Stage, call: Call, answers: list[Answer]) -> Result:
             stage.tally.refused[answer.reply.code] += 1
             stage.book.drop_unresolved(reference)
             return Result("refused", answer.reply.code)
-    return _settle_unknown(stage, call, answers[0])
+    stage.tally.unresolved += 1
+    stage.book.keep_unresolved(call)
+    return Result("unknown", "unresolved")
 
 
 def _settle_decided(stage: Stage, call: Call, decisions: tuple[Decision, ...], signed: Signed) -> Result:
@@ -279,10 +281,3 @@ def _settle_decided(stage: Stage, call: Call, decisions: tuple[Decision, ...], s
     if declined is not None:
         return Result("declined", declined.code, signed)
     return Result("approved", decisions[0].code, signed)
-
-
-def _settle_unknown(stage: Stage, call: Call, answer: Answer) -> Result:
-    stage.tally.unresolved += 1
-    stage.book.keep_unresolved(call)
-    code = answer.reply.code if answer.reply is not None else ""
-    return Result("unknown", code or "unresolved")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import msgspec
 import structlog
@@ -18,12 +18,13 @@ def _dumps(value: Any, **_: Any) -> str:
     return _encoder.encode(value).decode()
 
 
-def set_up_logs(*, log_format: str, level: str) -> None:
-    """Write log lines of at least `level` to stderr, as `json` or for the `console`."""
+def set_up_logs(*, log_format: str, level: str, file: TextIO | None = None) -> None:
+    """Write log lines of at least `level` to stderr or to `file`, as `json` or for the `console`."""
+    target = sys.stderr if file is None else file
     renderer: Any = (
         structlog.processors.JSONRenderer(serializer=_dumps)
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(colors=target.isatty())
     )
     structlog.configure(
         processors=[
@@ -34,7 +35,7 @@ def set_up_logs(*, log_format: str, level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=target),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=LEVELS[level], stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=LEVELS[level], stream=target, format="%(levelname)s %(name)s %(message)s")

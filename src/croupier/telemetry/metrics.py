@@ -93,6 +93,12 @@ class Metrics:
             ("environment", "result"),
             registry=self.registry,
         )
+        self._launches = Counter(
+            "croupier_session_launches",
+            "Launches at providers, by how they ended",
+            ("environment", "provider", "game", "asset", "result"),
+            registry=self.registry,
+        )
         self._build = Gauge(
             "croupier_build_info",
             "The running version",
@@ -122,6 +128,10 @@ class Metrics:
             self._counter(self._collisions, "collision", record.provider).inc()
         if record.reason is not None:
             self._counter(self._signatures, "signature", record.provider, record.reason).inc()
+
+    def note_launch(self, *, provider: str, game: str, asset: str, result: str) -> None:
+        """Count a launch; the games are those of the configuration, so their number is bounded."""
+        self._counter(self._launches, "launch", provider, game, asset, result).inc()
 
     def note_batch(self, *, size: int, result: str) -> None:
         """Count a lane's turn."""

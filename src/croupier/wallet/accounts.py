@@ -28,12 +28,17 @@ HOUSE: Final = ""
 
 
 class AccountKey(Struct, frozen=True, gc=False):
-    """Which materialised account: kind, owner (player or pool id), asset code, fund."""
+    """Which materialised account: kind, owner (player or pool id), asset code, fund.
+
+    A pool has one balance in each bucket that contributed, so that no two lanes queue on one row; `bucket` tells
+    them apart. A player has one bucket, and it is left 0.
+    """
 
     kind: str
     owner: str
     asset: str
     fund: str
+    bucket: int = 0
 
 
 class Leg(Struct, frozen=True, gc=False):
@@ -46,10 +51,14 @@ class Leg(Struct, frozen=True, gc=False):
     amount: int
     session_id: UUID | None = None
 
-    @property
-    def account(self) -> AccountKey:
-        """The key of the account this leg posts to."""
-        return AccountKey(self.kind, self.owner, self.asset, self.fund)
+    def account_in(self, bucket: int) -> AccountKey:
+        """The account this leg posts to when its entry is in `bucket`."""
+        return account_key(self.kind, self.owner, self.asset, self.fund, bucket=bucket)
+
+
+def account_key(kind: str, owner: str, asset: str, fund: str, *, bucket: int) -> AccountKey:
+    """The key of a materialised account whose row is in `bucket`."""
+    return AccountKey(kind, owner, asset, fund, bucket if kind == POOL else 0)
 
 
 def wallet_of(player_id: str, asset: str, fund: str = CASH_FUND) -> AccountKey:

@@ -136,8 +136,7 @@ async def _approve(
     await connection.execute(
         SQL["update_session"], order.bucket, order.session_id, state, staked, won, held, now
     )
-    details = {"code": "ok", "reference": order.reference, "staked": str(staked), "won": str(won),
-               "rounds_open": held, "round": {"bets": int(order.action == "bet"), "staked": str(staked)}}  # fmt: skip
+    details = _details(order, staked, won, held)
     await connection.execute(
         SQL["insert_event"], order.bucket, order.session_id, session["seq"] + 1, session["state"], state,
         order.action, order.round_id, [] if entry is None else [entry], order.occurred_at, now, order.nonce,
@@ -146,13 +145,18 @@ async def _approve(
     return _answer(order, "approved", "ok", entry, after, asset, is_repeat=False)
 
 
+def _details(order: Order, staked: int, won: int, held: int) -> dict[str, Any]:
+    money = {"staked": str(staked), "won": str(won)}
+    return {"code": "ok", "reference": order.reference, **money, "rounds_open": held, "round": money}
+
+
 async def _post(connection: Any, ids: IdSource, order: Order, asset: str, after: int, now: datetime) -> UUID:
     entry = ids.new(order.bucket)
     await connection.execute(SQL["update_wallet"], order.bucket, order.player_id, asset, after)
     await connection.execute(SQL["update_clearing"], asset, -order.moved)
     await connection.execute(
-        SQL["insert_entry"], order.bucket, entry, order.action, order.provider, order.reference, order.player_id,
-        order.session_id, order.round_id, asset, order.occurred_at, now, order.nonce,
+        SQL["insert_entry"], order.bucket, entry, order.action, order.provider, order.reference,
+        order.player_id, order.session_id, order.round_id, asset, order.occurred_at, now, order.nonce,
     )  # fmt: skip
     await connection.execute(
         SQL["insert_postings"],

@@ -1,4 +1,4 @@
-"""`python -m croupier.bench.naive.serve PORT WORKERS`: the comparison on uvicorn, as it is usually deployed."""
+"""`python -m croupier.bench.naive.serve PORT WORKERS`: the comparison, on uvicorn as usual."""
 
 from __future__ import annotations
 

@@ -35,7 +35,10 @@ HAVING sum(amount) <> 0
 -- Every materialised balance equals the sum of its account's postings.
 SELECT count(*) OVER () AS found,
        format('%s of %s in %s%s: the balance is %s, its postings sum to %s',
-              coalesce(a.kind, p.kind), coalesce(a.owner, p.owner), coalesce(a.asset, p.asset),
+              coalesce(a.kind, p.kind),
+              coalesce(a.owner, p.owner) || CASE coalesce(a.kind, p.kind)
+                  WHEN 'jackpot_pool' THEN ' (bucket ' || coalesce(a.bucket, p.bucket) || ')' ELSE '' END,
+              coalesce(a.asset, p.asset),
               CASE coalesce(a.fund, p.fund) WHEN '' THEN '' ELSE ' (' || coalesce(a.fund, p.fund) || ')' END,
               coalesce(a.balance::text, 'not there'), coalesce(p.total, 0)) AS explanation
   FROM account a
@@ -61,9 +64,11 @@ SELECT count(*) OVER () AS found, explanation
 -- The balances noted with an account's postings form one chain from 0 to its balance. Order-free: as many steps must
 -- end at an amount as begin there, save one more at the balance and one fewer at 0, whatever clocks wrote the ids.
 SELECT count(*) OVER () AS found,
-       format('%s of %s in %s: %s', kind, owner, asset,
+       format('%s of %s in %s: %s', kind,
+              owner || CASE kind WHEN 'jackpot_pool' THEN ' (bucket ' || bucket || ')' ELSE '' END, asset,
               CASE WHEN amount IS NULL THEN format('%s posting(s) lack the balance after them', ends)
-                   ELSE format('%s step(s) more end at balance %s than begin there', ends, amount) END)
+                   WHEN ends > 0 THEN format('%s step(s) more end at balance %s than begin there', ends, amount)
+                   ELSE format('%s step(s) more begin at balance %s than end there', -ends, amount) END)
            AS explanation
   FROM (SELECT bucket, owner, kind, asset, fund, amount, sum(step) AS ends
           FROM (SELECT bucket, owner, kind, asset, fund, balance_after AS amount, 1 AS step

@@ -1,0 +1,138 @@
+"""Sessions: opening with the provider's launch, looking at them, closing them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from croupier.errors import UNKNOWN_SESSION, CroupierError
+from croupier.ids import SESSION, parse_id, render_id
+from croupier.moneypath.commands import CloseSession
+from croupier.moneypath.decide.history import OURS
+from croupier.moneypath.outcomes import Outcome
+from croupier.operator import launch
+from croupier.operator.bodies import CloseBody, OpenSessionBody
+from croupier.operator.intake import (
+    Cursor,
+    Limit,
+    OperatorRequest,
+    QueryName,
+    idempotency_key_of,
+    session_id_of,
+)
+from croupier.operator.paging import DEFAULT_PAGE, PageRequest
+from croupier.operator.replay import REPLAYED
+from croupier.operator.views import SessionPage, SessionView, TimelinePage
+from croupier.play.session import State
+
+StateName = Annotated[State | None, QueryParameter(name="state", description="Only sessions in this state.")]
+# Litestar keeps the argument name `state` for itself.
+
+
+class _SessionAnswer(msgspec.Struct, frozen=True):
+    """What is stored under an Idempotency-Key: which session it was. Its state is looked up each time."""
+
+    session_id: str
+
+
+_READ_ANSWER = msgspec.json.Decoder(_SessionAnswer)
+
+
+@post("/v1/sessions", status_code=201, operation_id="openSession", tags=["sessions"])
+async def open_session(request: OperatorRequest, data: JSONBody[OpenSessionBody]) -> Response[SessionView]:
+    """Open a session and launch the game.
+
+    `launch_url` is null while nobody can tell whether the launch worked: repeat the request with the same
+    Idempotency-Key, and the same session is launched again.
+    """
+    exchange = request.exchange
+    command = launch.plan_opening(exchange.deps, data)
+    idempotency = exchange.idempotency(
+        idempotency_key_of(exchange), await request.fingerprint(), _render_answer
+    )
+    call = exchange.call(data.player_id, command, time_source=OURS, idempotency=idempotency)
+    session_id = _session_of(await exchange.submit(call))
+    is_new = session_id == command.session_id
+    session = await _load(request, session_id)
+    if session.state == State.CREATED and session.launch_url is None:
+        session = await launch.launch_session(exchange, data, session, is_first=is_new)
+    if session.state == State.FAILED:
+        raise launch.refused_launch(session)
+    location = {"Location": f"/v1/sessions/{session.session_id}"}
+    return Response(session, status_code=201, headers=location if is_new else location | REPLAYED)
+
+
+@get("/v1/sessions/{session_id:str}", operation_id="readSession", tags=["sessions"])
+async def read_session(request: OperatorRequest, session_id: FromPath[str]) -> SessionView:
+    """One session as it is now."""
+    return await _load(request, session_id_of(session_id))
+
+
+@get("/v1/sessions", operation_id="listSessions", tags=["sessions"])
+async def list_sessions(
+    request: OperatorRequest,
+    player_id: QueryName,
+    in_state: StateName = None,
+    limit: Limit = DEFAULT_PAGE,
+    cursor: Cursor = None,
+) -> SessionPage:
+    """A player's sessions, newest first."""
+    chosen = None if in_state is None else in_state.value
+    return await request.exchange.deps.reads.load_sessions(player_id, chosen, PageRequest(limit, cursor))
+
+
+@get("/v1/sessions/{session_id:str}/timeline", operation_id="readTimeline", tags=["sessions"])
+async def read_timeline(
+    request: OperatorRequest, session_id: FromPath[str], limit: Limit = DEFAULT_PAGE, cursor: Cursor = None
+) -> TimelinePage:
+    """What happened to a session, in order."""
+    known = session_id_of(session_id)
+    session = await _load(request, known)
+    return await request.exchange.deps.reads.load_timeline(known, session, PageRequest(limit, cursor))
+
+
+@post(
+    "/v1/sessions/{session_id:str}/close",
+    status_code=200,
+    operation_id="closeSession",
+    tags=["sessions"],
+)
+async def close_session(
+    request: OperatorRequest, session_id: FromPath[str], data: JSONBody[CloseBody]
+) -> Response[SessionView]:
+    """End play: an unplayed session is cancelled, a played one settles when its rounds are closed."""
+    exchange = request.exchange
+    known = session_id_of(session_id)
+    session = await _load(request, known)
+    command = CloseSession(session_id=known, player_id=session.player_id, reason=data.reason)
+    idempotency = exchange.idempotency(
+        idempotency_key_of(exchange), await request.fingerprint(), _render_answer
+    )
+    call = exchange.call(session.player_id, command, time_source=OURS, idempotency=idempotency)
+    outcome = await exchange.submit(call)
+    headers = None if outcome.answer is None else REPLAYED
+    return Response(await _load(request, known), status_code=200, headers=headers)
+
+
+async def _load(request: OperatorRequest, session_id: UUID) -> SessionView:
+    found = await request.exchange.deps.reads.load_session(session_id)
+    if found is None:
+        raise CroupierError(
+            UNKNOWN_SESSION, f"no session {render_id(SESSION, session_id)}", field="session_id"
+        )
+    return found
+
+
+def _render_answer(outcomes: tuple[Outcome, ...]) -> tuple[int, str]:
+    return 201, msgspec.json.encode(_SessionAnswer(outcomes[0].reference)).decode()
+
+
+def _session_of(outcome: Outcome) -> UUID:
+    """Which session an opening is about: the one just made, or the one its Idempotency-Key made before."""
+    if outcome.answer is None:
+        return parse_id(SESSION, outcome.reference)
+    return parse_id(SESSION, _READ_ANSWER.decode(outcome.answer[1]).session_id)

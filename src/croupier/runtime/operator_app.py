@@ -1,0 +1,78 @@
+"""The operator API as the configuration describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from croupier.ids import IdSource
+from croupier.moneypath.commands import Call
+from croupier.moneypath.outcomes import Outcome
+from croupier.operator.app import create_operator_app
+from croupier.operator.deps import LaunchRecord, OperatorDeps, OperatorKey, OperatorLimits, OperatorRecord
+from croupier.operator.permissions import Role
+from croupier.operator.reads import OperatorReads
+from croupier.providers.arrival import BodyLimits
+from croupier.providers.client import LaunchClient
+from croupier.providers.contract import Adapter, ProviderAccount
+from croupier.providers.strict_json import JsonLimits
+from croupier.runtime.config import Config, ContractBook, ResolvedKeys
+
+
+class OperatorEdge:
+    """The ASGI application and what must be closed after it."""
+
+    def __init__(self, app: Any, launches: LaunchClient) -> None:
+        self.app = app
+        self._launches = launches
+
+    async def close(self) -> None:
+        """Close the connections to providers."""
+        await self._launches.close()
+
+
+def build_operator_app(
+    config: Config,
+    keys: ResolvedKeys,
+    accounts: Mapping[str, tuple[ProviderAccount, Adapter]],
+    *,
+    submit: Callable[[Call], Awaitable[tuple[Outcome, ...]]],
+    pool: asyncpg.Pool,
+    ids: IdSource,
+    now: Callable[[], datetime],
+    observe: Callable[[OperatorRecord], None],
+    observe_launch: Callable[[LaunchRecord], None],
+) -> OperatorEdge:
+    """Build the operator API; close the result when the process ends."""
+    limits = config.limits
+    launches = LaunchClient(now)
+    deps = OperatorDeps(
+        submit=submit,
+        reads=OperatorReads(pool),
+        assets=config.asset_registry(),
+        games={game.id: game for game in config.games},
+        contracts=ContractBook(config.contracts),
+        accounts=accounts,
+        launches=launches,
+        ids=ids,
+        now=now,
+        keys=tuple(
+            OperatorKey(
+                id=key.id, role=Role(key.role), token_hash=key.token_hash, signing_key=keys.api.get(key.id)
+            )
+            for key in config.api_keys
+        ),
+        environment=config.environment,
+        limits=OperatorLimits(
+            body=BodyLimits(max_bytes=limits.body_bytes, timeout_s=limits.body_timeout_s),
+            json=JsonLimits(max_depth=limits.json_depth, max_keys=limits.json_keys),
+            deadline_s=limits.request_deadline_s,
+            session_ttl_s=limits.session_ttl_s,
+        ),
+        observe=observe,
+        observe_launch=observe_launch,
+    )
+    return OperatorEdge(create_operator_app(deps), launches)
