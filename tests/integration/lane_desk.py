@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from model.calls import ASSET, NOW, bet, call, deposit, open_session
 from msgspec import Struct, structs
 
 from croupier.errors import CroupierError
@@ -23,6 +22,7 @@ from croupier.moneypath.lanes import Lanes
 from croupier.moneypath.outcomes import Outcome
 from croupier.runtime.database import connect_app, connect_owner
 from croupier.settlement.audit import check_ledger, replay_sessions
+from model.calls import ASSET, NOW, bet, call, deposit, open_session
 
 Connect = Callable[[], Awaitable[Any]]
 IDS = IdSource()
@@ -37,6 +37,10 @@ class Seat(Struct, frozen=True):
     def bet(self, reference: str, amount: int = 1, **fields: Any) -> Call:
         """A call of its own with one bet of this player."""
         return self.call(self.bet_action(reference, amount, **fields))
+
+    def bet_under(self, nonce: Nonce, reference: str) -> Call:
+        """A bet of one minor unit in a request with this nonce."""
+        return self.call(self.bet_action(reference), nonce=nonce)
 
     def bet_action(self, reference: str, amount: int = 1, **fields: Any) -> Bet:
         """A bet in a round named after it."""
@@ -53,7 +57,7 @@ def attempt(request: Call, player_id: str, **fields: Any) -> Call:
     bucket = bucket_of(player_id)
     request_id = IDS.new(bucket)
     given = {"nonce": nonce_of(request_id.hex), **fields}
-    return structs.replace(request, bucket=bucket, request_id=request_id, **given)
+    return structs.replace(request, player_id=player_id, bucket=bucket, request_id=request_id, **given)
 
 
 def nonce_of(text: str, **fields: Any) -> Nonce:

@@ -30,7 +30,8 @@ class NativeGateway:
     """Wallets, references and rounds of all players; every switch is for tests to set.
 
     `script`: what happens to the next requests: `503`, `drop` (undecided, no reply) or `lose` (decided, no
-    reply). `lost_paths` and `down_paths` do the same to every request of a path; `refused` is set by a 503.
+    reply). `lost_paths` and `down_paths` do the same to every request of a path; `refused` is
+    set by a 503, `asked` by any money call.
     """
 
     opening_minor: int = 100_000
@@ -45,6 +46,7 @@ class NativeGateway:
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
     seen: list[tuple[str, str]] = field(default_factory=list)
     refused: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     _nonces: set[str] = field(default_factory=set)
     _journal: int = 0
 
@@ -55,6 +57,8 @@ class NativeGateway:
         try:
             self._authenticate(request, body)
             document = _read(body)
+            if tail != "/balance":
+                self.asked.set()
             self.seen.append((tail, document.get("reference", "")))
             return self._fail_or_decide(request, tail, document)
         except Problem as problem:

@@ -1,4 +1,4 @@
-"""The operator API on a real database, with real lanes, and a studio that launches as a script tells it to."""
+"""The operator API on a real database, with real lanes, and a studio that launches as scripted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
+import asyncpg
 import httpx
 from aiohttp import web
 from msgspec import structs
@@ -52,7 +53,7 @@ KEYS = (
 
 @dataclass
 class Studio:
-    """Answers launches: `ok`, `refuse`, `hang`, `drop`, `garbage`, `redirect`, `flood`; without a script, `ok`."""
+    """Answers launches by its script: ok, refuse, hang, drop, garbage, redirect, flood; without one, ok."""
 
     script: deque[str] = field(default_factory=deque)
     address: str = ""
@@ -67,7 +68,7 @@ class Studio:
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         match self.script.popleft() if self.script else "ok":
             case "refuse":
-                return web.json_response({"code": "game_closed"}, status=409)
+                return web.json_response({"code": "game_closed"}, status=422)
             case "hang":
                 await self.released.wait()
             case "drop":
@@ -123,6 +124,7 @@ class House:
 
     client: httpx.AsyncClient
     lanes: Lanes
+    pool: asyncpg.Pool
     studio: Studio
     deps: OperatorDeps
     records: list[OperatorRecord]
@@ -147,7 +149,7 @@ class House:
         headers: dict[str, str] | None = None,
         role: Role = Role.OPERATOR,
     ) -> httpx.Response:
-        """A change with a bearer token, and a new Idempotency-Key unless one is given (empty: none at all)."""
+        """A change with a bearer token and a new Idempotency-Key, unless one is given (empty: none at all)."""
         self._keys += 1
         sent = {"Authorization": f"Bearer {TOKENS[role]}", "Content-Type": "application/json"}
         if key != "":
@@ -156,7 +158,14 @@ class House:
         return await self.client.post(path, content=content, headers=sent | (headers or {}))
 
     async def signed(
-        self, method: str, url: str, body: bytes = b"", *, nonce: str, signed_body: bytes | None = None, **head: str
+        self,
+        method: str,
+        url: str,
+        body: bytes = b"",
+        *,
+        nonce: str,
+        signed_body: bytes | None = None,
+        **head: str,
     ) -> httpx.Response:
         """A request with a native signature, over other bytes if they are given."""
         parts = urlsplit(url)
@@ -192,7 +201,9 @@ class House:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def provider_call(self, *actions: Action, player: str = PLAYER, **fields: Any) -> tuple[Outcome, ...]:
+    async def provider_call(
+        self, *actions: Action, player: str = PLAYER, **fields: Any
+    ) -> tuple[Outcome, ...]:
         """What a provider does, through the same lanes."""
         bucket = bucket_of(player)
         call = Call(
@@ -208,7 +219,11 @@ class House:
 
     async def play(self, session_id: str, name: str, stake: int = 100, won: int = 0) -> None:
         """One round from bet to close."""
-        given: dict[str, Any] = {"session_id": parse_id(SESSION, session_id), "player_id": PLAYER, "round_id": name}
+        given: dict[str, Any] = {
+            "session_id": parse_id(SESSION, session_id),
+            "player_id": PLAYER,
+            "round_id": name,
+        }
         money = {**given, "asset": "EUR", "game_id": "dice"}
         await self.provider_call(bet(f"{name}-bet", stake, **money))
         await self.provider_call(win(f"{name}-win", won, **money))
@@ -257,7 +272,9 @@ async def open_house(url: str, *, deadline_s: float = 5.0) -> AsyncIterator[Hous
             },
             contracts=ContractBook(
                 [
-                    Contract(provider="studio", starts_at=started - timedelta(days=1), share_bps=1000, asset="EUR"),
+                    Contract(
+                        provider="studio", starts_at=started - timedelta(days=1), share_bps=1000, asset="EUR"
+                    ),
                     Contract(provider="paper", starts_at=started - timedelta(days=1), share_bps=1000),
                 ]
             ),
@@ -275,7 +292,7 @@ async def open_house(url: str, *, deadline_s: float = 5.0) -> AsyncIterator[Hous
         )
         transport = httpx.ASGITransport(app=create_operator_app(deps))  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://operator.test") as client:
-            yield House(client, lanes, studio, deps, records, launched, calls)
+            yield House(client, lanes, pool, studio, deps, records, launched, calls)
     await lanes.drain()
     await launches.close()
     await pool.close()

@@ -20,13 +20,13 @@ from lane_desk import (
     require_sound_books,
     waiting_for_locks,
 )
-from model.calls import call, close_round, deposit
 from msgspec import structs
 
 from croupier.errors import INTERNAL, OVERLOADED, UNAUTHENTICATED, UNAVAILABLE, CroupierError
 from croupier.moneypath.commands import Call
 from croupier.moneypath.outcomes import INSUFFICIENT_FUNDS, Outcome
 from croupier.runtime.database import connect_app
+from model.calls import call, close_round, deposit
 
 WaitUntil = Callable[..., Awaitable[None]]
 NEIGHBOURS = 63

@@ -239,7 +239,6 @@ async def test_generated_play_passes_every_check(database_url: str, seed: int) -
     assert report.totals.entries > 50
 
 
-@pytest.mark.xfail(reason="a lane keeps one balance for the pool rows of all buckets in its batch")
 async def test_one_pool_fed_from_two_buckets_in_one_batch_keeps_two_balances(database_url: str) -> None:
     async with open_casino(database_url) as casino:
         # Both buckets are even, hence of one lane; calls put together are decided together.

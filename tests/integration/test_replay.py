@@ -1,4 +1,4 @@
-"""`croupier session replay`: history alone gives the stored state (I5), and anything tampered with is named."""
+"""`croupier session replay`: history alone gives the stored state (I5); what was tampered with is named."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from croupier.ids import SESSION, render_id
 from croupier.runtime.database import connect_app
 from croupier.settlement.audit import ReplayReport, replay_sessions
 from croupier.settlement.audit import replay as replay_module
+from model import calls
 
 
 async def replay(url: str, session_id: UUID | None = None) -> ReplayReport:
@@ -56,7 +57,7 @@ async def test_everything_that_can_happen_replays_to_the_stored_state(
     assert report.differences == ()
     assert report.is_held
     assert report.sessions == len(sessions)
-    assert report.rounds >= 9
+    assert report.rounds == 8
     assert report.events > 30
 
 
@@ -108,7 +109,7 @@ async def test_one_session_is_replayed_alone(database_url: str, sessions: dict[s
             "round r6: state is stored as open, history says settled",
         ),
         (
-            """UPDATE round SET outcome = '{"a": [2], "b": 1.5}' WHERE session_id = $1 AND outcome IS NOT NULL""",
+            """UPDATE round SET outcome = '{"a": [2], "b": 1.5}' WHERE session_id = $1 AND outcome <> 'null'""",
             "round r1: outcome is stored as",
         ),
         (
@@ -120,8 +121,8 @@ async def test_one_session_is_replayed_alone(database_url: str, sessions: dict[s
             "round r99 is stored, but not in the history",
         ),
         (
-            "UPDATE session_event SET details = jsonb_set(details, '{staked}', '\"999\"') WHERE session_id = $1"
-            " AND details ->> 'reference' = 'b1'",
+            "UPDATE session_event SET details = jsonb_set(details, '{staked}', '\"999\"') "
+            "WHERE session_id = $1 AND details ->> 'reference' = 'b1'",
             "staked is stored as",
         ),
         (
@@ -130,7 +131,7 @@ async def test_one_session_is_replayed_alone(database_url: str, sessions: dict[s
         ),
         (
             "UPDATE session_event SET to_state = 'failed' WHERE session_id = $1 AND seq = 3",
-            "its history breaks off: launched to failed",
+            "its history breaks off: event 4 does not follow failed at 3",
         ),
         (
             "UPDATE session_event SET details = '{}' WHERE session_id = $1 AND seq = 4",
@@ -145,10 +146,7 @@ async def test_what_was_tampered_with_is_named(
     name = render_id(SESSION, sessions["settled"])
     await tamper(database_url, statement, sessions["settled"])
     report = await replay(database_url)
-    found = [difference for difference in report.differences if expected in difference]
-    if "to_state = 'failed'" in statement:
-        found = [difference for difference in report.differences if "breaks off" in difference]
-    assert found, report.differences
+    assert any(expected in difference for difference in report.differences), report.differences
     assert all(difference.startswith(f"session {name}: ") for difference in report.differences)
     assert report.count >= len(report.differences) > 0
 
@@ -158,7 +156,7 @@ async def test_the_same_outcome_in_another_notation_is_no_difference(
 ) -> None:
     await tamper(
         database_url,
-        """UPDATE round SET outcome = '{"b": 1.5, "a": [1e0]}' WHERE session_id = $1 AND outcome IS NOT NULL""",
+        """UPDATE round SET outcome = '{"b": 1.5, "a": [1e0]}' WHERE session_id = $1 AND outcome <> 'null'""",
         sessions["settled"],
     )
     assert (await replay(database_url)).is_held
@@ -238,7 +236,7 @@ async def test_people_get_columns(database_url: str, sessions: dict[str, UUID]) 
     name = render_id(SESSION, sessions["settled"])
     for arguments, expected in (
         (["session", "show", name], "staked          2.00 EUR"),
-        (["session", "list"], "pending" if not sessions else "settled"),
+        (["session", "list"], "settled"),
         (["session", "timeline", name], "launched → active"),
         (["round", "show", "r3"], "live bets  0 of 1"),
         (["ledger", "balance", "bob"], "player_receivable\t\t-3.00 EUR"),
@@ -274,8 +272,6 @@ async def test_one_call_of_two_actions_is_told_as_two_events(database_url: str) 
 
 async def put_bet_and_win(casino: Casino) -> UUID:
     """A session with one atomic call."""
-    from model import calls
-
     session = await casino.open("guest")
     own = {"session_id": session, "player_id": "guest"}
     await casino.put(calls.deposit("d", 100, player_id="guest"))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -16,9 +17,14 @@ import aiohttp
 import pytest
 from native_gateway import KEY, NativeGateway, native_gateway
 
-from croupier.sandbox.client import RetryPolicy
-from croupier.sandbox.plan import Attack, Flow
+from croupier.sandbox.book import Book
+from croupier.sandbox.calls import Seat
+from croupier.sandbox.client import GatewayClient, RetryPolicy
+from croupier.sandbox.crash_table import CrashTable
+from croupier.sandbox.plan import WELL_BEHAVED, Attack, Flow, plan_round
+from croupier.sandbox.rounds import Stage, play_round
 from croupier.sandbox.service import SandboxService, Settings
+from croupier.sandbox.tally import Tally
 from croupier.settlement.fairness import steps_to_terminating, verify_round
 from croupier_signing import SigningKey, random_nonce, sign_native
 
@@ -235,6 +241,18 @@ async def test_a_busy_gateway_is_asked_again_with_the_same_reference(
     assert report["unresolved"] == 0
 
 
+async def test_a_caller_that_hangs_up_asks_again_and_moves_money_once(
+    gateway: NativeGateway, studio: Studio
+) -> None:
+    report = await studio.play("p-1", "dice", rounds=10, misbehaviour={"drop_reply": 100})
+    calls = sum(report["calls"].values())
+    assert report["retries"] == {"dropped_reply": calls}
+    # Of those that were hung up on, at least some arrived, and some of these were decided.
+    assert len(gateway.seen) - 1 > calls
+    assert any(entry["repeat"] for entry in await studio.book())
+    assert gateway.wallets["p-1"] == gateway.opening_minor + net(report["money"])
+
+
 async def test_a_bet_that_stays_undecided_is_rolled_back(gateway: NativeGateway) -> None:
     gateway.lost_paths.add("/bet")
     async with studio_of(gateway, IMPATIENT) as studio:
@@ -354,7 +372,32 @@ async def test_the_page_shows_the_game_and_unknown_pages_are_not_there(studio: S
     assert (await studio.ask("GET", "/play/guessed"))[0] == 404
 
 
-async def test_a_stop_ends_a_batch_between_calls_and_keeps_what_is_undecided(gateway: NativeGateway) -> None:
+async def test_a_crash_round_tells_nothing_before_its_game_starts(gateway: NativeGateway) -> None:
+    table = CrashTable(random.Random(1), chain_games=3, join_window_s=3600.0)
+    seat = Seat("ses-1", "p-1", "crash", "crash", "EUR")
+    async with GatewayClient(gateway.address, "sandbox", KEY, policy=QUICK) as client:
+        stage = Stage(client, Book(), table, Tally(), seat, "s", stake_minor=100)
+        playing = asyncio.create_task(play_round(stage, plan_round("s", WELL_BEHAVED, "crash", 1), tag="r-1"))
+        await asyncio.wait_for(gateway.asked.wait(), DEADLINE_S)
+        done, _ = await asyncio.wait({playing}, timeout=0.2)
+        assert (done, [path for path, _ in gateway.seen]) == (set(), ["/bet"])
+        table.start_open_game()
+        assert await asyncio.wait_for(playing, DEADLINE_S) is None
+    assert gateway.seen[-1][0] == "/close-round"
+
+
+async def test_a_stop_ends_a_batch_between_two_rounds(gateway: NativeGateway) -> None:
+    async with aiohttp.ClientSession() as http:
+        async with studio_of(gateway) as studio:
+            page = await studio.open("p-1", "dice")
+            asked = asyncio.create_task(_post(http, studio.address + page, {"rounds": 9_999, "stake": "1"}))
+            await asyncio.wait_for(gateway.asked.wait(), DEADLINE_S)
+        report = await asyncio.wait_for(asked, DEADLINE_S)
+    assert (report["stopped_by"], report["unresolved"]) == ("stopping", 0)
+    assert report["approved"]["bet"] == report["approved"]["close"] == report["rounds"] < 9_999
+
+
+async def test_a_stop_ends_the_patience_of_a_batch(gateway: NativeGateway) -> None:
     patient = RetryPolicy(attempt_s=1.0, total_s=60.0, first_wait_s=0.05, longest_wait_s=30.0)
     gateway.down_paths.add("/bet")
     async with aiohttp.ClientSession() as http:

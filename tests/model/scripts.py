@@ -53,6 +53,7 @@ KINDS = st.sampled_from(
     ["bet", "win", "bet", "win", "bet", "win", "jackpot", "promo", "deposit", "withdrawal"]
 )
 CHANCE = st.sampled_from([True, True, True, False])
+WITHDRAWN = st.sampled_from([30, 71, 100, 1_001, 1_007, 1_030])
 CONTRIBUTIONS = st.sampled_from([0, 0, 1, 3])
 
 
@@ -162,7 +163,7 @@ def _money(draw: DrawFn, number: int, place: Place) -> Bet | Win | Deposit | Wit
     if kind == "deposit":
         return deposit(f"d{number}", amount or 1, **who)
     if kind == "withdrawal":
-        return withdrawal(f"o{number}", amount or 1, **who)
+        return withdrawal(f"o{number}", draw(WITHDRAWN), **who)
     if kind == "bet":
         return bet(f"b{number}", amount, contribution=draw(CONTRIBUTIONS), **who, **where)
     credit = win(f"w{number}", amount, kind=WinKind(kind), close_round=draw(st.booleans()), **who, **where)
@@ -194,13 +195,21 @@ def _arrival(actions: list[Action], places: list[Place]) -> SearchStrategy[Call]
         single.map(_contradict).map(lambda action: as_call(action, places=places)),
         *[st.sampled_from(places).flatmap(_life)] * 2,
     ]
-    bets = [action for action in actions if isinstance(action, Bet)]
-    wins = [action for action in actions if isinstance(action, Win)]
-    pairs = [(bet, win) for bet in bets for win in wins if bet.session_id == win.session_id]
+    pairs = _pairs(actions)
     if pairs:
         both = st.sampled_from(pairs).map(lambda pair: as_call(*pair, places=places))
         arrivals += [both] * 4
     return st.one_of(arrivals)
+
+
+def _pairs(actions: list[Action]) -> list[tuple[Bet, Win]]:
+    """Bets and wins for one call: known ones, new ones, and wins that no wallet can hold."""
+    bets = [action for action in actions if isinstance(action, Bet)]
+    wins = [action for action in actions if isinstance(action, Win)]
+    bets += [structs.replace(one, reference=f"{one.reference}-new") for one in bets]
+    wins += [structs.replace(one, reference=f"{one.reference}-new") for one in wins]
+    wins += [structs.replace(one, reference=f"{one.reference}-huge", amount=MAX_MINOR) for one in wins]
+    return [(bet, win) for bet in bets for win in wins if bet.session_id == win.session_id]
 
 
 def _life(place: Place) -> SearchStrategy[Call]:

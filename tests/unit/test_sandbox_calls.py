@@ -1,4 +1,4 @@
-"""The bodies of the sandbox, read by the strict shapes of the native protocol: one specification, read twice."""
+"""The bodies of the sandbox, read by the strict shapes of the native protocol itself."""
 
 from datetime import UTC, datetime
 from typing import Any

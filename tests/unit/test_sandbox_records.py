@@ -145,6 +145,16 @@ def test_an_undecided_call_is_kept_until_it_is_acknowledged() -> None:
     assert (book.unresolved, book.drop_unresolved("r-2-bet")) == ((), False)
 
 
+def test_of_a_declined_bet_win_only_the_bet_is_written_down() -> None:
+    items = (Item("bet", "r-1-bet", 100), Item("win", "r-1-win", 0))
+    call = Call(Move.BET_WIN, "/bet-win", b"{}", items, SEAT, "r-1")
+    book = Book()
+    book.record(call, (decision(status="declined", code="insufficient_funds"),) * 2)
+    assert [entry.reference for entry in book.page(0)] == ["r-1-bet"]
+    book.record(call, (decision(),) * 2)
+    assert [entry.reference for entry in book.page(1)] == ["r-1-bet", "r-1-win"]
+
+
 def test_only_approved_effects_count_as_money() -> None:
     undo = Item("rollback_bet", "r-1-undo", 100, "r-1-bet")
     assert money_of(undo, decision()) == {"rolled_back_bets": 100}

@@ -13,12 +13,11 @@ import uvloop
 from rich.console import Console
 
 from croupier.cli.output import EXIT_INVARIANT, CommandFailed
+from croupier.demo.folder import prepare_folder
 from croupier.demo.platform import PlatformError
 from croupier.demo.run import Demo, DemoFailed, write_summary
 from croupier.demo.settings import DemoSettings
 from croupier.demo.summary import is_held, tell
-from croupier.runtime.config import load_config
-from croupier.runtime.config.starter import write_starter
 from croupier.runtime.supervisor import NotReady
 from croupier.telemetry.logs import set_up_logs
 
@@ -57,11 +56,9 @@ def demo(
 
 async def _demo(settings: DemoSettings, json_path: Path | None, *, is_once: bool) -> bool:
     console = Console()
-    if not (FOLDER / "croupier.toml").exists():
-        write_starter(FOLDER)
     # Refusals are the point of the demo; its summary counts them, and a worker's log need not.
     os.environ["CROUPIER_TELEMETRY_LOG_LEVEL"] = "error"
-    config = load_config(FOLDER / "croupier.toml", os.environ)
+    config = prepare_folder(FOLDER, os.environ)
     set_up_logs(log_format="console", level="info", file=(FOLDER / "demo.log").open("w"))
     demonstration = Demo(config, FOLDER, settings, console)
     supervisor = demonstration.deployment.supervisor

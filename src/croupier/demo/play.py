@@ -31,7 +31,16 @@ class Play:
         self.session_ids: list[str] = []
 
     async def run(self) -> None:
-        """Play everybody. Raises PlatformError or aiohttp.ClientError when the deployment fails."""
+        """Play everybody. Raises PlatformError with the first player's trouble when the deployment fails."""
+        try:
+            await self._play_all()
+        except ExceptionGroup as group:
+            expected, surprises = group.split((PlatformError, aiohttp.ClientError, TimeoutError))
+            if expected is None or surprises is not None:
+                raise
+            raise PlatformError(str(expected.exceptions[0]) or repr(expected.exceptions[0])) from None
+
+    async def _play_all(self) -> None:
         timeout = aiohttp.ClientTimeout(total=PLAY_TIMEOUT_S)
         connector = aiohttp.TCPConnector(limit=2 * MOST_SESSIONS_AT_ONCE)
         async with (

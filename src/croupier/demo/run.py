@@ -17,8 +17,8 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from croupier.demo.play import Play
 from croupier.demo.platform import Platform
+from croupier.demo.play import Play
 from croupier.demo.proofs import Evidence, count_nonces, count_sessions, find_unaccounted, read_book
 from croupier.demo.settings import DemoSettings
 from croupier.demo.summary import build_summary, merge_counts

@@ -105,7 +105,10 @@ class Posted(Struct, frozen=True, gc=False):
 
 
 class Effects(Struct, frozen=True, gc=False):
-    """Everything one decision writes. `session` and `round` are the states after it; `mark` is (provider, target, by)."""
+    """Everything one decision writes.
+
+    `session` and `round` are the states after it; `mark` is (provider, target, by).
+    """
 
     reference: Reference | None = None
     tombstone: Reference | None = None
@@ -216,9 +219,10 @@ class Facts:
         if not entry.legs or imbalance(entry.legs):
             raise Violation(f"entry {entry.id} of {entry.kind} does not sum to zero: {imbalance(entry.legs)}")
         self._set(self.legs, entry.id, entry.legs)
-        posted: list[Posted] = []
-        for leg in entry.legs:
-            posted.append(Posted(leg, self._move(leg, entry.bucket) if leg.kind in MATERIALISED else None))
+        posted = [
+            Posted(leg, self._move(leg, entry.bucket) if leg.kind in MATERIALISED else None)
+            for leg in entry.legs
+        ]
         self._set(self.posted, entry.id, posted)
 
     def _move(self, leg: Leg, bucket: int) -> int:

@@ -7,11 +7,10 @@ from typing import cast
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.typing import FieldDefinition
 
 from croupier.errors import FORBIDDEN, MALFORMED, METHOD_NOT_ALLOWED, CroupierError
 from croupier.operator.authenticate import Caller, authorization_of, find_bearer, find_signer, is_signed
-from croupier.operator.intake import OperatorRequest, idempotency_key_of
+from croupier.operator.intake import OperatorRequest, idempotency_key_of, public_name
 from croupier.operator.permissions import PERMISSIONS, PUBLIC
 
 _NOT_IN_QUERY = frozenset({"request", "data"})
@@ -55,8 +54,10 @@ async def _authenticate(request: OperatorRequest) -> Caller:
 
 def _check_query(request: OperatorRequest, handler: BaseRouteHandler) -> None:
     """A parameter that is misspelt or given twice is refused: the answer would be to another question."""
-    named = {_public_name(field) for field in handler.parsed_fn_signature.parameters.values()}
-    named -= set(request.path_params) | _NOT_IN_QUERY
+    fields = handler.parsed_fn_signature.parameters.values()
+    named = {public_name(field): field for field in fields if field.name not in _NOT_IN_QUERY}
+    for name in request.path_params:
+        del named[name]
     given = Counter(name for name, _ in request.query_params.multi_items())
     for name, times in given.items():
         if name not in named:
@@ -64,7 +65,6 @@ def _check_query(request: OperatorRequest, handler: BaseRouteHandler) -> None:
             raise CroupierError(MALFORMED, f"unknown query parameter; known here: {known}", field=name[:64])
         if times > 1:
             raise CroupierError(MALFORMED, f"{name}: it may be given once", field=name)
-
-
-def _public_name(field: FieldDefinition) -> str:
-    return getattr(field.kwarg_definition, "name", None) or field.name
+    for name, field in named.items():
+        if field.is_required and name not in given:
+            raise CroupierError(MALFORMED, f"{name}: this query parameter is required", field=name)

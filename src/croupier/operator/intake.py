@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request
 from litestar.params import QueryParameter
+from litestar.typing import FieldDefinition
 
 from croupier.errors import IDEMPOTENCY_KEY_MISSING, MALFORMED, UNKNOWN_ASSET, CroupierError
 from croupier.ids import SESSION, MalformedId, parse_id
@@ -92,6 +93,11 @@ def idempotency_key_of(exchange: Exchange) -> str:
         detail = f"Idempotency-Key: one header of at most {MAX_IDEMPOTENCY_KEY} printable ASCII characters"
         raise CroupierError(MALFORMED, detail, field="Idempotency-Key")
     return value.decode()
+
+
+def public_name(field: FieldDefinition) -> str:
+    """What callers call an argument of a handler."""
+    return getattr(field.kwarg_definition, "name", None) or field.name
 
 
 def path_name(field: str, raw: str) -> str:

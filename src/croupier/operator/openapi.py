@@ -57,7 +57,7 @@ def describe_api(handlers: Sequence[HTTPRouteHandler]) -> Schema:
         description="Sessions, wallets and history. Amounts are text of minor units, times RFC 3339 in UTC.",
         use_handler_docstrings=True,
     )
-    described = Litestar(handlers, request_class=OperatorRequest, openapi_config=config)
+    described = Litestar(handlers, request_class=OperatorRequest, openapi_config=config, logging_config=None)
     document: Schema = described.openapi_schema.to_schema()
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = msgspec.json.schema_components([Problem])[1]["Problem"]

@@ -46,8 +46,9 @@ async def do_duties(pool: asyncpg.Pool, ids: IdSource, now: datetime) -> None:
 
 
 async def _purge(pool: asyncpg.Pool, statement: str, now: datetime) -> None:
-    while await pool.execute(_SQL[statement].sql, now, PURGE_BATCH) == f"DELETE {PURGE_BATCH}":
-        await asyncio.sleep(0)
+    more = f"DELETE {PURGE_BATCH}"
+    while more == f"DELETE {PURGE_BATCH}":
+        more = await pool.execute(_SQL[statement].sql, now, PURGE_BATCH)
 
 
 async def open_due_breaks(pool: asyncpg.Pool, ids: IdSource, now: datetime) -> int:

@@ -83,7 +83,7 @@ class Book:
     def record(self, call: Call, decisions: tuple[Decision, ...]) -> None:
         """Write an acknowledged call down, one entry per referenced transaction."""
         self._unresolved.pop(call.items[0].reference, None)
-        for item, decision in zip(call.items, decisions, strict=True):
+        for item, decision in standing(call, decisions):
             self._written += 1
             self._entries.append(_entry(self._written, call, item, decision))
             moved = money_of(item, decision)
@@ -114,10 +114,20 @@ class Book:
     def page(self, since: int, *, most: int = PAGE_ENTRIES) -> list[Entry]:
         """The entries after number `since`, at most `most`; raises Forgotten if the first of them is gone."""
         oldest = self._written - len(self._entries) + 1
-        if False:
+        if since + 1 < oldest:
             raise Forgotten(oldest)
         start = since + 1 - oldest
         return list(islice(self._entries, start, start + most))
+
+
+def standing(call: Call, decisions: tuple[Decision, ...]) -> list[tuple[Item, Decision]]:
+    """The transactions that have an outcome of their own under their reference.
+
+    Of a declined bet-win that is the bet: the win was never decided, and its reference is still free.
+    """
+    pairs = list(zip(call.items, decisions, strict=True))
+    is_declined = any(decision.status != "approved" for decision in decisions)
+    return pairs[:1] if is_declined else pairs
 
 
 def money_of(item: Item, decision: Decision) -> dict[str, int]:

@@ -21,6 +21,7 @@ from croupier_signing import SigningKey, random_nonce
 
 MOST_CONNECTIONS: Final = 256
 LARGEST_REPLY_BYTES: Final = 65_536
+HANG_UP_WITHIN_S: Final = 0.02
 _JITTER: Final = random.Random()  # noqa: S311 (spreading load, not a secret)
 
 
@@ -158,7 +159,7 @@ class GatewayClient:
         return parse_reply(status, body, retry_after=retry_after, elapsed_us=elapsed_us)
 
     async def _hang_up(self, signed: Signed) -> None:
-        """Send one whole request and close the connection before reading anything of the reply."""
+        """Send one whole request and close the connection, soon or at once, without reading the reply."""
         url = self._gateway
         head = (
             f"POST {signed.path} HTTP/1.1\r\nHost: {url.authority}\r\nContent-Type: application/json\r\n"
@@ -169,6 +170,8 @@ class GatewayClient:
                 _, writer = await asyncio.open_connection(url.host, url.port, ssl=url.scheme == "https")
                 writer.write(head.encode() + signed.body)
                 await writer.drain()
+                # Some are decided by then and some are not: the caller cannot know, and neither do we.
+                await asyncio.sleep(_JITTER.uniform(0.0, HANG_UP_WITHIN_S))
                 writer.close()
                 await writer.wait_closed()
         except (TimeoutError, OSError):

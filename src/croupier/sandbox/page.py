@@ -1,4 +1,4 @@
-"""The page a player's browser opens: what is played, the commitment to the next round, and a button. Pure."""
+"""The page a player's browser opens: what is played, how it is proven fair, and a button. Pure."""
 
 from html import escape
 from string import Template
@@ -13,7 +13,7 @@ _PAGE: Final = Template("""<!doctype html>
 <title>$game</title>
 <h1>$game</h1>
 <p>Player <b>$player</b>, playing in <b>$asset</b>. A provider for tests: nothing here is worth money.</p>
-<p>$commitment</p>
+<p>$fairness</p>
 <form id="form">
 <label>Rounds <input name="rounds" type="number" value="1" min="1" max="100" required></label>
 <label>Stake in minor units <input name="stake" value="100" pattern="0|[1-9][0-9]*" required></label>
@@ -35,11 +35,11 @@ document.getElementById("form").addEventListener("submit", async (event) => {
 """)
 
 
-def render_page(seat: Seat, name: str, commitment: str) -> str:
+def render_page(seat: Seat, name: str, fairness: str) -> str:
     """The page as HTML; every value is escaped."""
     return _PAGE.substitute(
         game=escape(name),
         player=escape(seat.player_id),
         asset=escape(seat.asset),
-        commitment=escape(commitment),
+        fairness=escape(fairness),
     )

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from croupier.sandbox.attacks import Signed, forge
-from croupier.sandbox.book import Book
+from croupier.sandbox.book import Book, standing
 from croupier.sandbox.calls import Call, Round, Seat, render_call, render_moment
 from croupier.sandbox.client import Answer, GatewayClient, RetryPolicy
 from croupier.sandbox.crash_table import CrashGame, CrashTable
@@ -273,7 +273,7 @@ def _settle_decided(stage: Stage, call: Call, decisions: tuple[Decision, ...], s
         stage.tally.add_unexpected(f"{call.items[0].reference}: the answer is about {answered}")
         return Result("unknown", "other_references")
     stage.book.record(call, decisions)
-    for item, decision in zip(call.items, decisions, strict=True):
+    for item, decision in standing(call, decisions):
         stage.tally.add_decision(item.action, decision)
         if decision.balance is not None:
             stage.balance_minor = int(decision.balance.amount)

@@ -22,7 +22,7 @@ from croupier.sandbox.client import GatewayClient, RetryPolicy
 from croupier.sandbox.control import Control, ControlOrder
 from croupier.sandbox.crash_table import CrashTable
 from croupier.sandbox.page import render_page
-from croupier.sandbox.plan import Rates
+from croupier.sandbox.plan import Game, Rates
 from croupier.sandbox.sessions import (
     GAMES,
     Launch,
@@ -179,11 +179,13 @@ class SandboxService:
 
     async def _show_page(self, request: web.Request) -> web.StreamResponse:
         session = self._session_of(request)
-        page = render_page(session.seat, GAMES[session.seat.game], self._commitment())
+        page = render_page(session.seat, GAMES[session.seat.game], self._fairness_of(session.seat.game))
         return web.Response(text=page, content_type="text/html", headers={"Cache-Control": "no-store"})
 
-    def _commitment(self) -> str:
-        return f"Crash games end in the published hash {self._house.table.terminating_hash}."
+    def _fairness_of(self, game: Game) -> str:
+        if game == "crash":
+            return f"The chain of games ends in the published hash {self._house.table.terminating_hash}."
+        return "Each round has a server seed of its own, revealed with the outcome when the round closes."
 
     async def _play(self, request: web.Request) -> web.StreamResponse:
         session = self._session_of(request)

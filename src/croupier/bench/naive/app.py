@@ -14,14 +14,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from croupier.bench.naive import ENVIRONMENT
 from croupier.bench.naive.money import Order, Refused, handle
 from croupier.bench.naive.wire import Answer, BetBody, CloseBody, Common, WinBody
 from croupier.ids import SESSION, IdSource, parse_id
 from croupier.runtime.database import create_pool
 from croupier_signing import SignatureRefused, SigningKey, parse_authorization, verify_native
 
-ENVIRONMENT: Final = "NAIVE_GATEWAY"
-"""Variable with the settings as JSON: `url`, `key_id`, `secret` (hex)."""
 POOL: Final = 20
 """Connections of one process; more only wait for the clearing row."""
 

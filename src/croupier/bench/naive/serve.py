@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import sys
 from collections.abc import AsyncIterator
+from typing import Final
 
 import uvicorn
 
-from croupier.bench.children import running
-from croupier.bench.naive.app import ENVIRONMENT
-from croupier.bench.naive.money import SQL
+from croupier.bench.children import ChildFailed, running
+from croupier.bench.naive import ENVIRONMENT
 from croupier.bench.seats import ASSET
 from croupier.bench.site import Site, free_port, wait_until_open
 from croupier.runtime.database import connect_owner
+from croupier.runtime.statements import load_statements
+
+SQL: Final = load_statements("croupier/bench/naive/queries.sql")
 
 
 async def prepare_naive(url: str) -> None:
@@ -22,8 +26,8 @@ async def prepare_naive(url: str) -> None:
     connection = await connect_owner(url)
     try:
         for name in ("create_clearing", "create_clearing_grant", "create_clearing_update"):
-            await connection.execute(SQL[name])
-        await connection.execute(SQL["insert_clearing"], ASSET)
+            await connection.execute(SQL[name].sql)
+        await connection.execute(SQL["insert_clearing"].sql, ASSET)
     finally:
         await connection.close()
 
@@ -31,6 +35,8 @@ async def prepare_naive(url: str) -> None:
 @contextlib.asynccontextmanager
 async def serving_naive(url: str, *, key_id: str, secret: bytes, workers: int) -> AsyncIterator[Site]:
     """Run the comparison in front of a prepared database, with the same key and as many processes."""
+    if importlib.util.find_spec("fastapi") is None:
+        raise ChildFailed("the comparison needs FastAPI: install the dependency group `bench`")
     port = free_port()
     settings = {"url": url, "key_id": key_id, "secret": secret.hex()}
     command = [sys.executable, "-m", "croupier.bench.naive.serve", str(port), str(workers)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from croupier.errors import MALFORMED, SESSION_MISMATCH, CroupierError
+from croupier.money import MAX_MINOR
 from croupier.moneypath.commands import OPERATOR, Call, CancelWithdrawal, Deposit, Withdrawal
 from croupier.moneypath.decide.binding import require_player
 from croupier.moneypath.decide.repeat import decide_known
@@ -26,7 +27,6 @@ from croupier.moneypath.outcomes import (
     NOTHING_TO_ROLL_BACK,
     TOMBSTONE,
 )
-from croupier.money import MAX_MINOR
 from croupier.wallet.accounts import Leg, mirror, wallet_of
 from croupier.wallet.entries import Purse, plan_deposit, plan_withdrawal
 

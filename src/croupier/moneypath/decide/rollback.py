@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import Struct
+
 from croupier.errors import MALFORMED, SESSION_MISMATCH, CroupierError
+from croupier.money import MAX_MINOR
 from croupier.moneypath.commands import Call, Rollback
 from croupier.moneypath.decide.binding import find_session, require_player
 from croupier.moneypath.decide.history import Happening, change_round, record
@@ -28,9 +31,7 @@ from croupier.moneypath.outcomes import (
     DECLINED,
     LIMIT_REACHED,
     NOTHING_TO_ROLL_BACK,
-    Outcome,
 )
-from croupier.money import MAX_MINOR
 from croupier.play.round import Round, RoundChange
 from croupier.play.session import Change, Session
 from croupier.wallet.accounts import CLEARING, RECEIVABLE, WALLET, Leg, mirror, wallet_of
@@ -40,13 +41,23 @@ WINS: Final = frozenset({"win", "jackpot_win", "promo_win"})
 UNDOABLE: Final = WINS | {"bet"}
 
 
+class _Undoing(Struct, frozen=True, gc=False):
+    """A rollback that has something to undo: its target, and what it writes."""
+
+    rollback: Rollback
+    target: Reference
+    entry: Entry | None
+    reference: Reference
+    breaks: tuple[Break, ...]
+
+
 def decide_rollback(facts: Facts, call: Call, rollback: Rollback, stamp: Stamp) -> Verdict:
     """Undo the target, or say that there is nothing to undo and make sure there never will be."""
     target = facts.references.get((call.provider, rollback.target_reference))
-    subject = _subject(rollback, target)
-    known = decide_known(facts, call, subject, stamp)
+    known = decide_known(facts, call, _subject(rollback, None), stamp)
     if known is not None:
         return known
+    subject = _subject(rollback, target)
     error = _bind(facts, call, rollback, target)
     if error is not None:
         explanation = f"a rollback was refused: {error.detail}"
@@ -62,6 +73,7 @@ def decide_rollback(facts: Facts, call: Call, rollback: Rollback, stamp: Stamp) 
 
 
 def _subject(rollback: Rollback, target: Reference | None) -> Subject:
+    """What the rollback is about. A repeat is compared as it was sent; what the target adds is kept with the answer."""
     return Subject(
         action="rollback",
         reference=rollback.reference,
@@ -141,11 +153,14 @@ def _undo(
     entry = entry_for(call, subject, legs, stamp, occurred_at=rollback.occurred_at)
     journal_id = None if entry is None else entry.id
     outcome = approved(subject, journal_id=journal_id, balance=balance + moved, asset=asset)
-    breaks = _debts(call, subject, legs, stamp)
-    return Verdict(
-        outcome=outcome,
-        effects=_effects(facts, call, rollback, subject, target, outcome, entry, breaks, stamp),
+    undoing = _Undoing(
+        rollback,
+        target,
+        entry,
+        render_reference(call, subject, outcome, stamp),
+        _debts(call, subject, legs, stamp),
     )
+    return Verdict(outcome=outcome, effects=_effects(facts, call, undoing, stamp))
 
 
 def _debts(call: Call, subject: Subject, legs: tuple[Leg, ...], stamp: Stamp) -> tuple[Break, ...]:
@@ -161,41 +176,31 @@ def _debts(call: Call, subject: Subject, legs: tuple[Leg, ...], stamp: Stamp) ->
     )
 
 
-def _effects(
-    facts: Facts,
-    call: Call,
-    rollback: Rollback,
-    subject: Subject,
-    target: Reference,
-    outcome: Outcome,
-    entry: Entry | None,
-    breaks: tuple[Break, ...],
-    stamp: Stamp,
-) -> Effects:
-    reference = render_reference(call, subject, outcome, stamp)
-    mark = (call.provider, target.reference, rollback.reference)
+def _effects(facts: Facts, call: Call, undoing: _Undoing, stamp: Stamp) -> Effects:
+    target = undoing.target
+    mark = (call.provider, target.reference, undoing.rollback.reference)
     session = facts.sessions.get(target.session_id) if target.session_id else None
     if session is None:
-        return Effects(
-            reference=reference, mark=mark, entries=() if entry is None else (entry,), breaks=breaks
-        )
-    happening, round_ = _happening(facts, rollback, session, target, entry, stamp)
+        entries = () if undoing.entry is None else (undoing.entry,)
+        return Effects(reference=undoing.reference, mark=mark, entries=entries, breaks=undoing.breaks)
+    happening, round_ = _happening(facts, session, undoing, stamp)
     return record(
         call,
         session,
         happening,
         stamp,
         round_=round_,
-        reference=reference,
+        reference=undoing.reference,
         mark=mark,
-        entry=entry,
-        breaks=breaks,
+        entry=undoing.entry,
+        breaks=undoing.breaks,
     )
 
 
 def _happening(
-    facts: Facts, rollback: Rollback, session: Session, target: Reference, entry: Entry | None, stamp: Stamp
+    facts: Facts, session: Session, undoing: _Undoing, stamp: Stamp
 ) -> tuple[Happening, Round | None]:
+    target, entry = undoing.target, undoing.entry
     amount = target.amount or 0
     is_bet = target.action == "bet"
     from_clearing = amount if target.action in ("bet", "win") else 0
@@ -205,8 +210,8 @@ def _happening(
         round_, round_change, held = change_round(facts, session, target.provider_round_id, change, stamp)
     happening = Happening(
         cause=f"rollback_{target.action}",
-        occurred_at=rollback.occurred_at,
-        reference=rollback.reference,
+        occurred_at=undoing.rollback.occurred_at,
+        reference=undoing.rollback.reference,
         round_id=target.provider_round_id,
         journal_ids=() if entry is None else (entry.id,),
         change=Change(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from croupier.errors import MALFORMED, CroupierError
+from croupier.money import MAX_MINOR
 from croupier.moneypath.commands import Call, Win, WinKind
 from croupier.moneypath.decide.binding import find_session, require_player
 from croupier.moneypath.decide.history import Happening, change_round, record, round_of
@@ -21,7 +22,6 @@ from croupier.moneypath.decide.verdict import (
 )
 from croupier.moneypath.facts import Effects, Entry, Facts, Stamp
 from croupier.moneypath.outcomes import LIMIT_REACHED
-from croupier.money import MAX_MINOR
 from croupier.play.round import Round, RoundChange, RoundState
 from croupier.play.session import OPEN_FOR_PLAY, Change, Session, State
 from croupier.wallet.accounts import Leg, wallet_of

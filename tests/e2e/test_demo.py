@@ -1,0 +1,255 @@
+"""`croupier demo --once` as a user runs it, its document, and its books judged again by other commands (I1 to I10)."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import asyncpg
+import msgspec
+import pytest
+from msgspec import Meta, Struct
+
+from croupier.demo.proofs import find_unaccounted
+from croupier.ids import JOURNAL, render_id
+from croupier.runtime.database import connect_app, with_database
+from croupier.runtime.embedded import EmbeddedServer
+from e2e.processes import CROUPIER, Addresses, environment, free_addresses
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+PLAYERS, ROUNDS = 12, 10
+LONGEST_S = 300
+FINAL = {"settled", "cancelled", "failed"}
+
+Minor = Annotated[str, Meta(pattern=r"^(0|-?[1-9][0-9]*)\Z")]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Schema(Struct, forbid_unknown_fields=True):
+    name: str
+    version: int
+
+
+class ByProvider(Struct):
+    protocol: str
+    calls: Count
+    approved: Count
+    declined: Count
+    refused: Count
+
+
+class Attacks(Struct, forbid_unknown_fields=True):
+    planted: dict[str, Count]
+    refused: dict[str, Count]
+
+
+class Latency(Struct):
+    p50: float
+    p99: float
+
+
+class Ledger(Struct):
+    balanced: bool
+    clearing: dict[str, Minor]
+    assets: dict[str, dict[str, Minor]]
+
+
+class Document(Struct):
+    """What scripts may rely on; the demo says more than this, and never less."""
+
+    schema: Schema
+    seed: int
+    money_calls: Count
+    by_provider: dict[str, ByProvider]
+    duplicates_absorbed: Count
+    attacks: Attacks
+    sessions: dict[str, Count]
+    latency_ms: Latency
+    calls_per_second: float
+    ledger: Ledger
+    invariants: dict[str, str]
+    console_url: str
+
+
+class DemoRun(Struct, frozen=True):
+    """One finished demo: the folder it ran in, where it listened, what it printed and wrote."""
+
+    folder: Path
+    addresses: Addresses
+    printed: str
+    document: Document
+
+
+@pytest.fixture(scope="module")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    folder, addresses = tmp_path_factory.mktemp("demo"), free_addresses()
+    command = [str(CROUPIER), "demo", "--once", "--players", str(PLAYERS), "--rounds", str(ROUNDS)]
+    ended = subprocess.run(
+        [*command, "--json", "out.json"],
+        cwd=folder,
+        env=environment(addresses, COLUMNS="120"),
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    written = (folder / "out.json").read_bytes()
+    return DemoRun(folder, addresses, ended.stdout, msgspec.json.decode(written, type=Document))
+
+
+@pytest.fixture(scope="module")
+def server_url(demo_run: DemoRun) -> Iterator[str]:
+    """The demo's own server, started again, at the database of the run."""
+    server = EmbeddedServer(demo_run.folder / ".croupier/demo/.croupier/postgres")
+    asyncio.run(server.start())
+    try:
+        yield with_database(server.url(), asyncio.run(_name_of_run(server.url())))
+    finally:
+        asyncio.run(server.stop("immediate"))
+
+
+async def _name_of_run(url: str) -> str:
+    connection = await asyncpg.connect(url)
+    try:
+        names = await connection.fetch(r"SELECT datname FROM pg_database WHERE datname LIKE 'demo\_%'")
+    finally:
+        await connection.close()
+    assert len(names) == 1, f"one demo leaves one database: {names}"
+    return str(names[0]["datname"])
+
+
+@asynccontextmanager
+async def altered(url: str, statement: str) -> AsyncIterator[str]:
+    """A copy of the run's database in which a superuser has passed by every guard."""
+    name = with_database(url, "altered")
+    maintenance = await asyncpg.connect(with_database(url, "postgres"))
+    template = url.partition("?")[0].rpartition("/")[2]
+    try:
+        await maintenance.execute(f'CREATE DATABASE altered TEMPLATE "{template}"')
+        intruder = await asyncpg.connect(name)
+        await intruder.execute(f"SET session_replication_role = replica; {statement}")
+        await intruder.close()
+        yield name
+    finally:
+        await maintenance.execute("DROP DATABASE IF EXISTS altered WITH (FORCE)")
+        await maintenance.close()
+
+
+def croupier(run: DemoRun, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(CROUPIER), *arguments],
+        cwd=run.folder,
+        env=environment(run.addresses, CROUPIER_DATABASE_URL=url),
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
+
+
+def test_the_document_names_its_schema_and_where_the_console_was(demo_run: DemoRun) -> None:
+    assert (demo_run.document.schema.name, demo_run.document.schema.version) == ("croupier.demo", 1)
+    assert demo_run.document.console_url == f"http://{demo_run.addresses.admin}"
+    assert demo_run.document.seed == 1
+
+
+def test_calls_were_made_and_counted(demo_run: DemoRun) -> None:
+    sandbox = demo_run.document.by_provider["sandbox"]
+    assert sandbox.protocol == "croupier_v1"
+    assert sandbox.calls == demo_run.document.money_calls > PLAYERS * ROUNDS
+    assert sandbox.approved > PLAYERS * ROUNDS
+    assert sandbox.refused == sum(demo_run.document.attacks.refused.values())
+    assert 0 < demo_run.document.latency_ms.p50 <= demo_run.document.latency_ms.p99
+    assert demo_run.document.calls_per_second > 0
+
+
+def test_duplicates_were_absorbed_and_every_planted_attack_was_refused(demo_run: DemoRun) -> None:
+    assert demo_run.document.duplicates_absorbed > 0
+    assert sum(demo_run.document.attacks.planted.values()) > 0
+    assert demo_run.document.attacks.refused == demo_run.document.attacks.planted
+
+
+def test_every_session_is_final(demo_run: DemoRun) -> None:
+    assert set(demo_run.document.sessions) <= FINAL
+    assert demo_run.document.sessions["settled"] >= PLAYERS
+
+
+def test_the_ledger_sums_to_zero_and_clearing_is_empty(demo_run: DemoRun) -> None:
+    ledger = demo_run.document.ledger
+    assert ledger.balanced
+    assert set(ledger.assets) == {"BHD", "ETH", "EUR", "JPY"}
+    assert ledger.clearing == dict.fromkeys(ledger.assets, "0")
+    assert {asset: sum(map(int, kinds.values())) for asset, kinds in ledger.assets.items()} == dict.fromkeys(
+        ledger.assets, 0
+    )
+    assert all(int(kinds["player_wallet"]) > 0 for kinds in ledger.assets.values())
+
+
+def test_every_invariant_held(demo_run: DemoRun) -> None:
+    assert demo_run.document.invariants == dict.fromkeys(("I1", "I2", "I3", "I5", "I7", "I8", "I10"), "held")
+
+
+def test_the_summary_for_people_says_the_same(demo_run: DemoRun) -> None:
+    assert f"{PLAYERS} players, {PLAYERS * ROUNDS} rounds" in demo_run.printed
+    assert f"{demo_run.document.duplicates_absorbed} duplicates absorbed" in demo_run.printed
+    assert "killing worker" in demo_run.printed
+    assert "broken" not in demo_run.printed
+
+
+def test_another_command_proves_the_same_books(demo_run: DemoRun, server_url: str) -> None:
+    ended = croupier(demo_run, server_url, "ledger", "check", "--json")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    report = msgspec.json.decode(ended.stdout)
+    assert report["held"] is True
+    assert report["totals"]["assets"] == demo_run.document.ledger.assets
+
+
+def test_every_session_can_be_replayed_from_its_history(demo_run: DemoRun, server_url: str) -> None:
+    ended = croupier(demo_run, server_url, "session", "replay", "--all", "--json")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    report = msgspec.json.decode(ended.stdout)["report"]
+    assert report["sessions"] == sum(demo_run.document.sessions.values())
+    assert report["rounds"] >= PLAYERS
+
+
+async def test_one_altered_posting_is_found(demo_run: DemoRun, server_url: str) -> None:
+    one = "UPDATE croupier.posting SET amount = amount + 1 WHERE ctid = (SELECT min(ctid) FROM croupier.posting)"
+    async with altered(server_url, one) as url:
+        ended = await asyncio.to_thread(croupier, demo_run, url, "ledger", "check")
+    assert ended.returncode == 3, ended.stdout + ended.stderr
+    assert "BROKEN" in ended.stdout
+
+
+async def test_one_altered_session_differs_from_its_replay(demo_run: DemoRun, server_url: str) -> None:
+    one = "UPDATE croupier.session SET won = won + 1 WHERE ctid = (SELECT min(ctid) FROM croupier.session)"
+    async with altered(server_url, one) as url:
+        ended = await asyncio.to_thread(croupier, demo_run, url, "session", "replay", "--all")
+    assert ended.returncode == 3, ended.stdout + ended.stderr
+
+
+async def test_what_was_acknowledged_and_is_not_in_the_books_is_named(server_url: str) -> None:
+    connection = await connect_app(server_url)
+    try:
+        page = [_acknowledged(row) for row in await connection.fetch(STORED)]
+        assert len(page) > 10
+        assert await find_unaccounted(connection, "sandbox", page) == []
+        for field, value in (("status", "declined"), ("code", "x"), ("balance", "-1"), ("reference", "never")):
+            wrong = [{**page[0], field: value}, *page[1:]]
+            assert await find_unaccounted(connection, "sandbox", wrong) == [wrong[0]["reference"]]
+        wrong = [{**page[0], "journal_id": page[1]["journal_id"]}, *page[1:]]
+        assert await find_unaccounted(connection, "sandbox", wrong) == [page[0]["reference"]]
+    finally:
+        await connection.close()
+
+
+STORED = """
+SELECT reference, status, code, journal_id, balance::text AS balance FROM money_reference
+ WHERE provider = 'sandbox' AND status = 'approved' AND journal_id IS NOT NULL ORDER BY reference LIMIT 50"""
+
+
+def _acknowledged(row: Any) -> dict[str, Any]:
+    return {**dict(row), "journal_id": render_id(JOURNAL, row["journal_id"])}
