@@ -61,7 +61,10 @@ class CrashCaller:
 
     @property
     def acknowledged(self) -> list[Told]:
-        """The decisions that were read."""
+        """The decisions that were read; raises what ended a caller."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
         return [one for one in self.told if one.status == 200]
 
     async def bet(self, reference: str) -> Told:
@@ -83,7 +86,7 @@ class CrashCaller:
             path=PATH.encode(),
             query=b"",
             body=body,
-            ts=int(time.time()),
+            timestamp_s=int(time.time()),
             nonce=random_nonce(),
         )
         headers = {"Content-Type": "application/json", "Authorization": signed}

@@ -112,12 +112,20 @@ class CrashSite:
 
     def postmaster_pid(self) -> int | None:
         """The database's first process, if there is one now."""
-        path = self.folder / ".croupier" / "postgres"
-        for file in path.rglob("postmaster.pid"):
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                pid = int(file.read_text().split()[0])
-                return pid if "postgres" in command_line(pid) else None
+        with contextlib.suppress(ValueError, IndexError):
+            pid = int(self._postmaster_file()[0])
+            return pid if "postgres" in command_line(pid) else None
         return None
+
+    def database_port(self) -> int:
+        """Where the running database listens."""
+        return int(self._postmaster_file()[3])
+
+    def _postmaster_file(self) -> list[str]:
+        for file in (self.folder / ".croupier" / "postgres").rglob("postmaster.pid"):
+            with contextlib.suppress(OSError):
+                return file.read_text().splitlines()
+        return []
 
     @contextlib.asynccontextmanager
     async def sandbox_process(self, *, seed: int = 1) -> AsyncIterator[None]:

@@ -1,9 +1,11 @@
 """`kill -9` of workers and of PostgreSQL at random moments under load: nothing acknowledged is missing (I1-I5, FT1, FT3)."""
 
+import contextlib
 import os
 import random
 import secrets
 import signal
+import socket
 from collections import Counter
 
 import pytest
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("crash")
 WORKER_KILLS = 13
 DATABASE_KILLS = 8
 PAUSES = 2
-PROGRESS_S = 60.0
+PROGRESS_S = 40.0
 
 
 async def test_nothing_acknowledged_is_missing_after_workers_and_database_were_killed_twenty_times(
@@ -45,13 +47,43 @@ async def test_nothing_acknowledged_is_missing_after_workers_and_database_were_k
     assert faults == [], "every repeat equalled its original, every attack got its refusal"
 
 
+async def test_a_database_that_comes_back_finds_its_workers_although_its_port_was_taken(site: CrashSite) -> None:
+    """Between the crash and the new start any connection of this machine may be given the port."""
+    await site.serve()
+    async with site.sandbox_process(), CrashLoad(site, players=2) as load:
+        load.start()
+        await progress(load, 20, "load")
+        with socket.socket() as thief:
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            port, pid = site.database_port(), site.postmaster_pid()
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda: takes(thief, port), "the port is free", within_s=5)
+            await until(lambda: "database_died" in site.log_tail(), "the crash is noticed", within_s=PROGRESS_S)
+            await until(lambda: is_up_or_refused(site), "a start was tried", within_s=PROGRESS_S)
+        await progress(load, 20, "load after the port was given back")
+        await load.stop()
+
+
+def takes(thief: socket.socket, port: int) -> bool:
+    with contextlib.suppress(OSError):
+        thief.bind(("127.0.0.1", port))
+        thief.listen()
+        return True
+    return False
+
+
+def is_up_or_refused(site: CrashSite) -> bool:
+    return site.postmaster_pid() is not None or "database_does_not_start" in site.log_tail()
+
+
 async def wreak_havoc(site: CrashSite, load: CrashLoad, source: random.Random) -> Counter[str]:
     """Kill in random order, each time after a random number of further acknowledgements."""
     plan = ["worker"] * WORKER_KILLS + ["database"] * DATABASE_KILLS + ["pause"] * PAUSES
     source.shuffle(plan)
     done: Counter[str] = Counter()
     for what in plan:
-        await progress(load, source.randint(5, 60), f"load before a {what} kill; so far {dict(done)}")
+        await progress(load, source.randint(5, 40), f"load before a {what} kill; so far {dict(done)}")
         if what == "database":
             await kill_database(site)
         elif what == "worker":

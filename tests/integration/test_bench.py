@@ -30,6 +30,7 @@ from croupier.bench.report import (
     p99_of,
     percentile_us,
     rate_of,
+    render_markdown,
     run_of,
 )
 from croupier.bench.seats import ASSET, GAME, PROVIDER, PURSE, Seat, open_lanes, open_seats, utc_now
@@ -67,6 +68,8 @@ def read_back(document: Document, capsys: pytest.CaptureFixture[str]) -> dict[st
     assert printed["machine"]["settings"]["synchronous_commit"] == "on"
     assert printed["machine"]["commit_p50_ms"] > 0
     assert printed["verdict"] in ("goal", "floor", "below")
+    again = msgspec.convert(printed, Document)
+    assert render_markdown(again) == render_markdown(document)
     for run in printed["runs"]:
         assert run.keys() >= KEYS_OF_A_RUN
         assert run["per_second"] > 0, run

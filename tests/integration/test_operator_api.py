@@ -248,7 +248,10 @@ async def test_an_amount_longer_than_38_digits_has_a_code_of_its_own(house: Hous
 
 async def test_a_body_beyond_the_bound_is_refused(house: House) -> None:
     body = json.dumps(CASH).encode() + b" " * BODY_LIMIT
-    problem(await house.post(house.wallet("/deposits"), body), 413, "body_too_large")
+    answer = await house.post(house.wallet("/deposits"), body)
+    problem(answer, 413, "body_too_large")
+    assert answer.headers["connection"] == "close"
+    assert "connection" not in (await house.get("/v1/meta")).headers
 
 
 BAD_MEDIA_TYPES = ["text/plain", "application/x-www-form-urlencoded", ""]

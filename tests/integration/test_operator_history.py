@@ -141,7 +141,7 @@ async def test_what_a_player_owes_is_shown_and_is_a_break(house: House) -> None:
     assert (wallet["funds"][0]["balance"], wallet["receivable"]) == (eur(0), eur(250))
     for query in ({}, {"player_id": PLAYER}):
         (found,) = (await house.get("/v1/breaks", Role.FINANCE, **query)).json()["breaks"]
-        assert (found["player_id"], found["amount"]) == (PLAYER, eur(250))
+        assert (found["kind"], found["player_id"]) == ("receivable", PLAYER)
         assert found["break_id"].startswith("brk_")
     assert (await house.get("/v1/breaks", player_id="nobody")).json() == {"breaks": [], "next_cursor": None}
 

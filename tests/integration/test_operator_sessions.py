@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from operator_house import OPENING, PLAYER, STUDIO_KEY, House, open_house, session_uuid
+from operator_house import OPENING, PLAYER, STUDIO_KEY, House, account_at, open_house, session_uuid
 
 from croupier.operator.permissions import Role
+from croupier.providers.adapters.croupier_v1 import ADAPTER
 from croupier_signing import parse_authorization, verify_native
 from model.calls import bet
 
@@ -101,6 +103,24 @@ async def test_an_unknown_launch_stays_created_until_a_repeat_launches_it(house:
     sessions = {launch["session_id"] for launch in house.studio.seen}
     assert sessions == {first.json()["session_id"]} == {again.json()["session_id"]}
     assert [record.result for record in house.launches] == ["unknown", "launched"]
+
+
+async def test_a_studio_that_is_gone_refuses_a_first_launch_and_leaves_a_repeated_one_open(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.studio.script.append("drop")
+    opened = (await house.post("/v1/sessions", OPENING, key="one")).json()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        gone = account_at("studio", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        monkeypatch.setitem(house.deps.accounts, "studio", (gone, ADAPTER))  # type: ignore[arg-type]
+        again = await house.post("/v1/sessions", OPENING, key="one")
+        assert (again.status_code, again.json()) == (201, opened)
+        assert (await house.post("/v1/sessions", OPENING, key="two")).status_code == 409
+    assert [(one.result, one.reason) for one in house.launches[1:]] == [
+        ("unknown", "unreachable"),
+        ("refused", "unreachable"),
+    ]
 
 
 async def test_a_studio_that_does_not_answer_is_given_up_at_the_deadline(hasty_house: House) -> None:

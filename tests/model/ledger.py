@@ -85,13 +85,13 @@ class Ledger:
         return RoundLines(self.lines, session, name)
 
     def rounds_open(self, session: UUID) -> int:
-        """How many rounds a session waits for: those not over, unless every bet they had was rolled back."""
+        """How many rounds a session waits for: those not over, with a bet that stands or paid before their bet."""
         rounds = (
             self.round(session, name)
             for name in self.rounds(session)
             if (session, name) not in self.closed_rounds
         )
-        return sum(bool(one.live_bets) or not one.bets for one in rounds)
+        return sum(bool(one.live_bets) or (not one.bets and one.won > 0) for one in rounds)
 
     def _restore(self, before: Ledger) -> None:
         """Everything as it was, except that a person is told all the same."""

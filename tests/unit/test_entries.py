@@ -209,7 +209,7 @@ class TestThirtyEightDigits:
     def test_a_receivable_beyond_them_declines(self):
         desk = open_desk(funds=0)
         for number in ("1", "2"):
-            desk.one(win("w" + number, MAX_MINOR))
+            desk.one(promo("w" + number, MAX_MINOR))
             desk.one(withdrawal("o" + number, MAX_MINOR))
         desk.one(rollback("w1", "rb1"))
         assert desk.one(rollback("w2", "rb2")).code == "limit_reached"

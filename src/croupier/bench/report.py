@@ -140,7 +140,7 @@ def check_at_most(name: str, value: float, *, floor: float, goal: float) -> Chec
 def _check(
     name: str, value: float, floor: float, goal: float, *, is_floor_kept: bool, is_goal_kept: bool
 ) -> Check:
-    verdict = "below" if not is_floor_kept else "goal" if is_goal_kept else "floor"
+    verdict = "goal" if is_goal_kept else "floor"
     return Check(name=name, value=value, floor=floor, goal=goal, verdict=verdict)
 
 
@@ -168,3 +168,16 @@ def show(document: Document, console: Console) -> None:
     console.print(targets)
     for note in document.notes:
         console.print(note, style="dim")
+
+
+def render_markdown(document: Document) -> str:
+    """The report as two Markdown tables, for docs/explanation/performance.md."""
+    lines = ["| design | per second | p50 ms | p99 ms | errors |", "|---|---|---|---|---|"]
+    for run in document.runs:
+        figures = f"{run.per_second:,.0f} | {run.p50_ms:.2f} | {run.p99_ms:.2f} | {run.errors}"
+        lines.append(f"| {run.design} | {figures} |")
+    lines += ["", "| target | value | floor | goal | reached |", "|---|---|---|---|---|"]
+    for one in document.checks:
+        figures = f"{one.value:,.2f} | {one.floor:,.2f} | {one.goal:,.2f} | {one.verdict}"
+        lines.append(f"| {one.name} | {figures} |")
+    return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ from croupier.bench.children import ChildFailed
 from croupier.bench.growth import GrowthPlan, bench_growth
 from croupier.bench.ledger import LedgerPlan, bench_ledger
 from croupier.bench.memory import MemoryPlan, bench_memory
-from croupier.bench.report import MIN_ROUNDS, SCHEMA, Document, show
+from croupier.bench.report import MIN_ROUNDS, SCHEMA, Document, render_markdown, show
 from croupier.cli.output import CommandFailed, Output, output_of
 
 app: Final = typer.Typer(
@@ -106,6 +107,22 @@ def growth(
     """
     plan = GrowthPlan(entries=entries, seconds=seconds, rounds=rounds, wallets=wallets)
     _report(ctx, lambda tell: bench_growth(plan, tell))
+
+
+@app.command()
+def table(
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Documents of `--json`.")],
+) -> None:
+    """Render saved documents as the tables of docs/explanation/performance.md.
+
+    Example: croupier bench table ledger.json callbacks.json
+    """
+    for file in files:
+        try:
+            document = msgspec.json.decode(file.read_bytes(), type=Document)
+        except msgspec.DecodeError as error:
+            raise CommandFailed(f"{file} is no document of `croupier bench`: {error}") from error
+        sys.stdout.write(f"### bench {document.bench}\n\n{render_markdown(document)}\n\n")
 
 
 def _report(ctx: typer.Context, bench: Callable[[Progress], Coroutine[Any, Any, Document]]) -> None:

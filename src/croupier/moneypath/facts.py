@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from croupier.errors import Violation
 from croupier.ids import IdSource
-from croupier.play.round import Round
+from croupier.play.round import Round, RoundState, settle
 from croupier.play.session import Session, SessionEvent
 from croupier.wallet.accounts import MATERIALISED, WALLET, AccountKey, Leg, imbalance
 
@@ -205,9 +205,17 @@ class Facts:
     def _take_states(self, effects: Effects) -> None:
         if effects.session is not None:
             self._set(self.sessions, effects.session.id, effects.session)
+            if effects.settles_rounds:
+                self._settle_rounds(effects.session)
         if effects.round is not None:
             key = (effects.round.session_id, effects.round.provider_round_id)
             self._set(self.rounds, key, effects.round)
+
+    def _settle_rounds(self, session: Session) -> None:
+        """What `write_effects` does to every round of the session, for those that are loaded."""
+        for key, round_ in list(self.rounds.items()):
+            if key[0] == session.id and round_.state in (RoundState.OPEN, RoundState.CLOSED):
+                self._set(self.rounds, key, settle(round_, session.last_activity_at))
 
     def _mark_rolled_back(self, mark: tuple[str, str, str]) -> None:
         key = mark[:2]

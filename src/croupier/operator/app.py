@@ -138,4 +138,7 @@ def _headers(exchange: Exchange, head: Head) -> list[tuple[bytes, bytes]]:
     headers = [(b"x-correlation-id", exchange.correlation_id.encode()), (b"cache-control", b"no-store")]
     if head.traceparent is not None:
         headers.append((b"traceparent", head.traceparent))
+    if not exchange.is_body_read:
+        # The rest of the body may still be on its way, and it is not a next request.
+        headers.append((b"connection", b"close"))
     return headers

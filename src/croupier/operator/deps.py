@@ -50,7 +50,9 @@ class Terms(Protocol):
 class Contracts(Protocol):
     """Finds the contract in force for a provider, game group and asset at an instant."""
 
-    def select(self, provider: str, game_group: str, asset: str, at: datetime) -> Terms | None: ...
+    def select(self, provider: str, game_group: str, asset: str, at: datetime) -> Terms | None:
+        """The terms at an aware instant; None when nothing covers it."""
+        ...
 
 
 class OperatorKey(Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ SCOPE_KEY: Final = "croupier.exchange"
 class Exchange:
     """State of one request. `unspent` is the nonce of a signed request until a call has taken it along."""
 
-    __slots__ = ("caller", "correlation_id", "deps", "head", "unspent")
+    __slots__ = ("caller", "correlation_id", "deps", "head", "is_body_read", "unspent")
 
     def __init__(self, deps: OperatorDeps, head: Head) -> None:
         self.deps = deps
@@ -31,6 +31,7 @@ class Exchange:
         self.correlation_id = head.correlation_id or render_id(REQUEST, deps.ids.new(0))
         self.caller: Caller | None = None
         self.unspent: Nonce | None = None
+        self.is_body_read = head.content_length in (None, 0) and not _is_chunked(head)
 
     def admit(self, caller: Caller) -> None:
         """Remember who it is; the nonce of a signed request is to be spent from now on."""
@@ -97,6 +98,10 @@ class Exchange:
             expires_at=self.deps.now() + ttl,
             render=render,
         )
+
+
+def _is_chunked(head: Head) -> bool:
+    return any(name == b"transfer-encoding" for name, _ in head.headers)
 
 
 def exchange_of(scope: Any) -> Exchange:

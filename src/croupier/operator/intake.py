@@ -57,6 +57,7 @@ class OperatorRequest(Request[Any, Any, Any]):
             exchange = self.exchange
             receive = cast("Receive", self.receive)
             self._bytes = await read_body(receive, exchange.head.content_length, exchange.deps.limits.body)
+            exchange.is_body_read = True
         return bytes(self._bytes)
 
     async def json(self) -> Any:

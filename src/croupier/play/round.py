@@ -22,7 +22,8 @@ class RoundChange(Struct, frozen=True, gc=False):
     """What one event changed in a round; amounts in minor units.
 
     `id` is set by the event that first names the round. `bet_due_at` is when a break opens unless a bet has come,
-    set by a win that arrived before any bet. `outcome` and `fairness` are JSON texts as the provider sent them.
+    set by a win that arrived before any bet. `outcome` and `fairness` are JSON texts as the provider sent them,
+    `contribution` is a bet's jackpot contribution as it was sent, finer than the asset perhaps.
     """
 
     id: UUID | None = None
@@ -34,6 +35,7 @@ class RoundChange(Struct, frozen=True, gc=False):
     is_close: bool = False
     outcome: str | None = None
     fairness: str | None = None
+    contribution: str | None = None
 
 
 class Round(Struct, frozen=True, gc=False):
@@ -56,8 +58,8 @@ class Round(Struct, frozen=True, gc=False):
 
     @property
     def holds_session(self) -> bool:
-        """Whether the session must wait for this round: still open, with a stake at risk or nothing staked yet."""
-        return self.state == RoundState.OPEN and (self.live_bets > 0 or self.bets == 0)
+        """Whether the session must wait for this round: still open, with a stake at risk, or paid before its bet."""
+        return self.state == RoundState.OPEN and (self.live_bets > 0 or (self.bets == 0 and self.won > 0))
 
     @property
     def is_win_without_bet(self) -> bool:

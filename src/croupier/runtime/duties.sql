@@ -1,14 +1,13 @@
 -- name: purge_nonces
 -- Forget nonces that can no longer be replayed, a bounded number at a time.
 DELETE FROM nonce n
- USING (SELECT bucket, key_id, nonce FROM nonce WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) o
+ USING (SELECT bucket, key_id, nonce FROM nonce WHERE expires_at < $1 ORDER BY expires_at LIMIT $2) o
  WHERE n.bucket = o.bucket AND n.key_id = o.key_id AND n.nonce = o.nonce;
 
 -- name: purge_answers
 -- Forget operator answers whose Idempotency-Key has expired, a bounded number at a time.
 DELETE FROM idempotency_key i
- USING (SELECT bucket, api_key_id, key FROM idempotency_key WHERE expires_at < $1 ORDER BY expires_at LIMIT $2
-           FOR UPDATE SKIP LOCKED) o
+ USING (SELECT bucket, api_key_id, key FROM idempotency_key WHERE expires_at < $1 ORDER BY expires_at LIMIT $2) o
  WHERE i.bucket = o.bucket AND i.api_key_id = o.api_key_id AND i.key = o.key;
 
 -- name: rounds_paid_without_bet

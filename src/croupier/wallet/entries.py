@@ -64,8 +64,8 @@ def promo_source(purse: Purse, terms: Terms, amount: int) -> Leg:
 
 
 def plan_deposit(purse: Purse, amount: int) -> tuple[Leg, ...]:
-    """Cash comes in from the player: cash −a, wallet +a."""
-    return Leg(CASH, HOUSE, purse.asset, NO_FUND, -amount), _wallet(purse, amount)
+    """Cash comes in from the player: cash −a, wallet +a; nothing for nothing."""
+    return (Leg(CASH, HOUSE, purse.asset, NO_FUND, -amount), _wallet(purse, amount)) if amount else ()
 
 
 def plan_withdrawal(purse: Purse, amount: int) -> tuple[Leg, ...]:

@@ -7,6 +7,7 @@ import msgspec
 from croupier.errors import CroupierError
 from croupier.moneypath.commands import Bet, Call
 from croupier.moneypath.decide.binding import find_session
+from croupier.moneypath.decide.bounds import exceeds_digits
 from croupier.moneypath.decide.history import Happening, change_round, record, round_of
 from croupier.moneypath.decide.repeat import decide_known
 from croupier.moneypath.decide.verdict import (
@@ -18,11 +19,11 @@ from croupier.moneypath.decide.verdict import (
     refuse,
     render_reference,
 )
-from croupier.moneypath.facts import Facts, Stamp
-from croupier.moneypath.outcomes import INSUFFICIENT_FUNDS, ROUND_CLOSED, SESSION_NOT_ACTIVE
-from croupier.play.round import RoundChange, RoundState
+from croupier.moneypath.facts import Entry, Facts, Stamp
+from croupier.moneypath.outcomes import INSUFFICIENT_FUNDS, LIMIT_REACHED, ROUND_CLOSED, SESSION_NOT_ACTIVE
+from croupier.play.round import Round, RoundChange, RoundState
 from croupier.play.session import Change, Session, State, is_open_for_play
-from croupier.wallet.accounts import wallet_of
+from croupier.wallet.accounts import Leg, wallet_of
 from croupier.wallet.entries import Purse, Terms, plan_bet
 
 
@@ -47,10 +48,25 @@ def decide_bet(facts: Facts, call: Call, bet: Bet, stamp: Stamp) -> Verdict:
     if isinstance(session, CroupierError):
         return refuse(session)
     balance = facts.balance(wallet_of(bet.player_id, bet.asset))
+    legs = _legs(call, bet, session)
     code = _decline_code(facts, session, bet, stamp, balance)
+    if code is None and exceeds_digits(facts, legs, bucket=call.bucket, session=session):
+        code = LIMIT_REACHED
     if code is not None:
         return decline(call, subject, stamp, code=code, balance=balance)
-    return _approve(facts, call, bet, subject, session, stamp)
+    entry = entry_for(call, subject, legs, stamp, occurred_at=bet.occurred_at, details=_details(bet))
+    happening, round_ = _happening(facts, bet, session, entry, stamp)
+    journal_id = None if entry is None else entry.id
+    outcome = approved(subject, journal_id=journal_id, balance=balance - bet.amount, asset=bet.asset)
+    reference = render_reference(call, subject, outcome, stamp)
+    effects = record(call, session, happening, stamp, round_=round_, reference=reference, entry=entry)
+    return Verdict(outcome=outcome, effects=effects)
+
+
+def _legs(call: Call, bet: Bet, session: Session) -> tuple[Leg, ...]:
+    purse = Purse(bet.player_id, bet.asset, call.provider, session.id)
+    terms = Terms(session.jackpot_pool, session.promo_source)
+    return plan_bet(purse, bet.amount, bet.contribution, terms)
 
 
 def _decline_code(facts: Facts, session: Session, bet: Bet, stamp: Stamp, balance: int) -> str | None:
@@ -62,30 +78,21 @@ def _decline_code(facts: Facts, session: Session, bet: Bet, stamp: Stamp, balanc
     return INSUFFICIENT_FUNDS if balance < bet.amount else None
 
 
-def _approve(facts: Facts, call: Call, bet: Bet, subject: Subject, session: Session, stamp: Stamp) -> Verdict:
-    purse = Purse(bet.player_id, bet.asset, call.provider, session.id)
-    terms = Terms(session.jackpot_pool, session.promo_source)
-    legs = plan_bet(purse, bet.amount, bet.contribution, terms)
-    details = _details(bet)
-    entry = entry_for(call, subject, legs, stamp, occurred_at=bet.occurred_at, details=details)
-    round_, round_change, held = change_round(
-        facts, session, bet.round_id, RoundChange(bets=1, live_bets=1, staked=bet.amount), stamp
-    )
-    journal_id = None if entry is None else entry.id
+def _happening(
+    facts: Facts, bet: Bet, session: Session, entry: Entry | None, stamp: Stamp
+) -> tuple[Happening, Round]:
+    change = RoundChange(bets=1, live_bets=1, staked=bet.amount, contribution=bet.contribution_text)
+    round_, round_change, held = change_round(facts, session, bet.round_id, change, stamp)
     happening = Happening(
         cause="bet",
         occurred_at=bet.occurred_at,
         reference=bet.reference,
         round_id=bet.round_id,
         to_state=State.ACTIVE.value,
-        journal_ids=() if journal_id is None else (journal_id,),
+        journal_ids=() if entry is None else (entry.id,),
         change=Change(staked=bet.amount, contributed=bet.contribution, rounds_open=held, round=round_change),
     )
-    balance = facts.balance(wallet_of(bet.player_id, bet.asset)) - bet.amount
-    outcome = approved(subject, journal_id=journal_id, balance=balance, asset=bet.asset)
-    reference = render_reference(call, subject, outcome, stamp)
-    effects = record(call, session, happening, stamp, round_=round_, reference=reference, entry=entry)
-    return Verdict(outcome=outcome, effects=effects)
+    return happening, round_
 
 
 def _details(bet: Bet) -> str | None:

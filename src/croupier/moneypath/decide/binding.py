@@ -6,7 +6,7 @@ from uuid import UUID
 
 from croupier.errors import SESSION_MISMATCH, UNKNOWN_PLAYER, UNKNOWN_SESSION, CroupierError
 from croupier.ids import SESSION, render_id
-from croupier.moneypath.commands import Call
+from croupier.moneypath.commands import OPERATOR, Call
 from croupier.moneypath.facts import Facts
 from croupier.play.session import Session
 
@@ -28,7 +28,7 @@ def find_session(
             f"no session {render_id(SESSION, session_id)} for this player",
             field="session_id",
         )
-    if call.provider != session.provider and call.time_source == "provider":
+    if call.provider not in (session.provider, OPERATOR):
         return _mismatch("session_id", "the session belongs to another provider")
     if player_id != session.player_id:
         return _mismatch("player_id", "the session belongs to another player")

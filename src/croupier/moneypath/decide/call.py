@@ -57,6 +57,9 @@ def decide_call(facts: Facts, call: Call, stamp: Stamp) -> Answer:
         verdict = decide_action(facts, call, action, stamp)
         if not verdict.is_approved and outcomes:
             facts.undo_to(mark)
+            if verdict.effects is not None and verdict.effects.claim is not None:
+                # A tombstone's decline stands alone, and may close a round that the undone actions had changed.
+                verdict = decide_action(facts, call, action, stamp)
             verdict = _with_untouched_balance(facts, call, verdict)
         if verdict.effects is not None:
             facts.apply(verdict.effects)
@@ -128,13 +131,17 @@ def _decide_refused_credit(call: Call, action: RefuseCredit, stamp: Stamp) -> Ve
 def _with_untouched_balance(facts: Facts, call: Call, verdict: Verdict) -> Verdict:
     """A decline that stops a call tells the balance as it is now that the earlier actions are taken back."""
     outcome, effects = verdict.outcome, verdict.effects
-    if outcome is None or outcome.asset is None or effects is None or effects.reference is None:
+    if outcome is None or outcome.asset is None or effects is None:
         return verdict
     balance = facts.balance(wallet_of(call.player_id, outcome.asset))
-    reference = structs.replace(effects.reference, balance=balance)
+    kept, claim = effects.reference, effects.claim
     return Verdict(
         outcome=structs.replace(outcome, balance=balance),
-        effects=structs.replace(effects, reference=reference),
+        effects=structs.replace(
+            effects,
+            reference=None if kept is None else structs.replace(kept, balance=balance),
+            claim=None if claim is None else structs.replace(claim, balance=balance),
+        ),
     )
 
 

@@ -6,6 +6,7 @@ from croupier.errors import MALFORMED, SESSION_MISMATCH, CroupierError
 from croupier.money import MAX_MINOR
 from croupier.moneypath.commands import OPERATOR, Call, CancelWithdrawal, Deposit, Withdrawal
 from croupier.moneypath.decide.binding import require_player
+from croupier.moneypath.decide.bounds import exceeds_digits
 from croupier.moneypath.decide.repeat import decide_known
 from croupier.moneypath.decide.verdict import (
     Subject,
@@ -27,7 +28,7 @@ from croupier.moneypath.outcomes import (
     NOTHING_TO_ROLL_BACK,
     TOMBSTONE,
 )
-from croupier.wallet.accounts import Leg, mirror, wallet_of
+from croupier.wallet.accounts import WALLET, Leg, mirror, wallet_of
 from croupier.wallet.entries import Purse, plan_deposit, plan_withdrawal
 
 
@@ -49,10 +50,7 @@ def decide_deposit(facts: Facts, call: Call, deposit: Deposit, stamp: Stamp) -> 
         return known
     balance = facts.balance(wallet_of(deposit.player_id, deposit.asset, deposit.fund))
     if balance + deposit.amount > MAX_MINOR:
-        refused = refused_credit(
-            call, stamp, subject, code=LIMIT_REACHED, explanation="the balance would exceed 38 digits"
-        )
-        return decline(call, subject, stamp, code=LIMIT_REACHED, balance=balance, breaks=(refused,))
+        return _decline_too_long(call, subject, balance, stamp)
     purse = Purse(deposit.player_id, deposit.asset, fund=deposit.fund)
     return _approve(
         call, subject, deposit, plan_deposit(purse, deposit.amount), balance + deposit.amount, stamp
@@ -107,20 +105,38 @@ def decide_cancel(facts: Facts, call: Call, cancel: CancelWithdrawal, stamp: Sta
         return known
     error = require_player(facts, cancel.player_id) or _disagreement(cancel, target)
     if error is not None:
-        return refuse(error)
+        explanation = f"a cancellation was refused: {error.detail}"
+        return refuse(
+            error, (refused_credit(call, stamp, subject, code=error.kind.code, explanation=explanation),)
+        )
     if target is None or target.rolled_back_by is not None or target.status == DECLINED:
         return _nothing_to_cancel(facts, call, cancel, subject, target, stamp)
     legs = mirror(facts.legs[target.journal_id]) if target.journal_id else ()
-    balance = facts.balance(wallet_of(cancel.player_id, cancel.asset)) + (target.amount or 0)
+    wallet = next((leg for leg in legs if leg.kind == WALLET), None)
+    key = wallet_of(cancel.player_id, cancel.asset) if wallet is None else wallet.account_in(call.bucket)
+    balance = facts.balance(key)
+    if exceeds_digits(facts, legs, bucket=call.bucket, session=None):
+        return _decline_too_long(call, subject, balance, stamp)
     entry = entry_for(call, subject, legs, stamp, occurred_at=cancel.occurred_at)
-    journal_id = None if entry is None else entry.id
-    outcome = approved(subject, journal_id=journal_id, balance=balance, asset=cancel.asset)
+    outcome = approved(
+        subject,
+        journal_id=None if entry is None else entry.id,
+        balance=balance + (target.amount or 0),
+        asset=cancel.asset,
+    )
     effects = Effects(
         reference=render_reference(call, subject, outcome, stamp),
         mark=(OPERATOR, cancel.reference, cancel.reference),
         entries=() if entry is None else (entry,),
     )
     return Verdict(outcome=outcome, effects=effects)
+
+
+def _decline_too_long(call: Call, subject: Subject, balance: int, stamp: Stamp) -> Verdict:
+    """A credit that would need more than 38 digits; somebody must look at it."""
+    explanation = "the balance would exceed 38 digits"
+    refused = refused_credit(call, stamp, subject, code=LIMIT_REACHED, explanation=explanation)
+    return decline(call, subject, stamp, code=LIMIT_REACHED, balance=balance, breaks=(refused,))
 
 
 def _disagreement(cancel: CancelWithdrawal, target: Reference | None) -> CroupierError | None:

@@ -80,6 +80,7 @@ def _naming(change: RoundChange, round_id: UUID) -> RoundChange:
         change.is_close,
         change.outcome,
         change.fairness,
+        change.contribution,
     )
 
 

@@ -22,6 +22,13 @@ CREDITS: Final = frozenset({"win", "jackpot_win", "promo_win", "rollback", "depo
 """Actions that give a player money: their refusal is finance's business."""
 
 
+DERIVED: Final[dict[str, frozenset[str]]] = {
+    "rollback": frozenset({"asset", "round_id"}),
+    "close_round": frozenset({"asset"}),
+}
+"""Fields that a caller may leave out because target or session have them; compared only when both sides do."""
+
+
 def decide_known(facts: Facts, call: Call, subject: Subject, stamp: Stamp) -> Verdict | None:
     """The verdict for a reference that is known already; None for a new one."""
     stored = facts.references.get((call.provider, subject.reference))
@@ -50,7 +57,8 @@ def render_stored(stored: Reference, *, is_repeat: bool) -> Outcome:
 
 
 def differing_field(stored: Reference, subject: Subject) -> str | None:
-    """The first field of the fingerprint in which the two differ. What one of them leaves out is not compared."""
+    """The first field of the fingerprint in which the two differ; None when they are the same."""
+    derived = DERIVED.get(stored.action, frozenset()) if stored.action == subject.action else frozenset()
     pairs: tuple[tuple[str, Any, Any], ...] = (
         ("action", stored.action, subject.action),
         ("player_id", stored.player_id, subject.player_id),
@@ -61,7 +69,7 @@ def differing_field(stored: Reference, subject: Subject) -> str | None:
         ("game_id", stored.game_id, subject.game_id),
     )
     for name, before, now in pairs:
-        if before != now and before is not None and now is not None:
+        if before != now and not (name in derived and (before is None or now is None)):
             return name
     return None
 

@@ -7,9 +7,9 @@ from typing import Final
 from msgspec import Struct
 
 from croupier.errors import MALFORMED, SESSION_MISMATCH, CroupierError
-from croupier.money import MAX_MINOR
 from croupier.moneypath.commands import Call, Rollback
 from croupier.moneypath.decide.binding import find_session, require_player
+from croupier.moneypath.decide.bounds import exceeds_digits
 from croupier.moneypath.decide.history import Happening, change_round, record
 from croupier.moneypath.decide.repeat import decide_known
 from croupier.moneypath.decide.verdict import (
@@ -145,10 +145,10 @@ def _undo(
     balance = facts.balance(wallet_of(target.player_id, asset))
     legs = plan_win_rollback(undone, balance) if target.action in WINS else mirror(undone)
     moved = sum(leg.amount for leg in legs if leg.kind == WALLET)
-    if balance + moved > MAX_MINOR:
-        refused = refused_credit(
-            call, stamp, subject, code=LIMIT_REACHED, explanation="the balance would exceed 38 digits"
-        )
+    session = facts.sessions.get(target.session_id) if target.session_id else None
+    if exceeds_digits(facts, legs, bucket=call.bucket, session=session):
+        explanation = "a balance would exceed 38 digits"
+        refused = refused_credit(call, stamp, subject, code=LIMIT_REACHED, explanation=explanation)
         return decline(call, subject, stamp, code=LIMIT_REACHED, balance=balance, breaks=(refused,))
     entry = entry_for(call, subject, legs, stamp, occurred_at=rollback.occurred_at)
     journal_id = None if entry is None else entry.id

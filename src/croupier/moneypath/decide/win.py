@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import structs
+
 from croupier.errors import MALFORMED, CroupierError
-from croupier.money import MAX_MINOR
 from croupier.moneypath.commands import Call, Win, WinKind
 from croupier.moneypath.decide.binding import find_session, require_player
+from croupier.moneypath.decide.bounds import exceeds_digits
 from croupier.moneypath.decide.history import Happening, change_round, record, round_of
 from croupier.moneypath.decide.repeat import decide_known
 from croupier.moneypath.decide.verdict import (
@@ -21,9 +23,9 @@ from croupier.moneypath.decide.verdict import (
     render_reference,
 )
 from croupier.moneypath.facts import Effects, Entry, Facts, Stamp
-from croupier.moneypath.outcomes import LIMIT_REACHED
+from croupier.moneypath.outcomes import LIMIT_REACHED, TOMBSTONED
 from croupier.play.round import Round, RoundChange, RoundState
-from croupier.play.session import OPEN_FOR_PLAY, Change, Session, State
+from croupier.play.session import OPEN_FOR_PLAY, Change, Session, State, is_open_for_play
 from croupier.wallet.accounts import Leg, wallet_of
 from croupier.wallet.entries import Purse, Terms, plan_jackpot_win, plan_promo_win, plan_win
 
@@ -35,18 +37,40 @@ def decide_win(facts: Facts, call: Call, win: Win, stamp: Stamp) -> Verdict:
     subject = _subject(win)
     known = decide_known(facts, call, subject, stamp)
     if known is not None:
-        return known
+        return _close_all_the_same(facts, call, win, known, stamp)
     session = _bind(facts, call, win)
     if isinstance(session, CroupierError):
         explanation = f"a {subject.action} was refused: {session.kind.code}"
         refused = refused_credit(call, stamp, subject, code=session.kind.code, explanation=explanation)
         return refuse(session, (refused,))
     balance = facts.balance(wallet_of(win.player_id, win.asset))
-    if balance + win.amount > MAX_MINOR:
-        explanation = "the balance would exceed 38 digits"
+    legs = _legs(call, win, session)
+    if exceeds_digits(facts, legs, bucket=call.bucket, session=session):
+        explanation = "a balance would exceed 38 digits"
         refused = refused_credit(call, stamp, subject, code=LIMIT_REACHED, explanation=explanation)
         return decline(call, subject, stamp, code=LIMIT_REACHED, balance=balance, breaks=(refused,))
-    return _approve(facts, call, win, subject, session, stamp)
+    entry = entry_for(call, subject, legs, stamp, occurred_at=win.occurred_at)
+    return _approve(facts, call, win, subject, session, entry, stamp)
+
+
+def _close_all_the_same(facts: Facts, call: Call, win: Win, known: Verdict, stamp: Stamp) -> Verdict:
+    """A win that its rollback overtook pays nothing, yet its round is over as if it had come first (I7)."""
+    if not win.close_round or win.round_id is None or known.effects is None or known.effects.claim is None:
+        return known
+    session = _bind(facts, call, win)
+    if not isinstance(session, Session):
+        return known
+    round_, change, held = change_round(facts, session, win.round_id, RoundChange(is_close=True), stamp)
+    happening = Happening(
+        cause="close_round",
+        occurred_at=win.occurred_at,
+        reference=win.reference,
+        code=TOMBSTONED,
+        round_id=win.round_id,
+        change=Change(rounds_open=held, round=change),
+    )
+    effects = record(call, session, happening, stamp, round_=round_, breaks=known.effects.breaks)
+    return Verdict(outcome=known.outcome, effects=structs.replace(effects, claim=known.effects.claim))
 
 
 def _subject(win: Win) -> Subject:
@@ -84,9 +108,14 @@ def _legs(call: Call, win: Win, session: Session | None) -> tuple[Leg, ...]:
 
 
 def _approve(
-    facts: Facts, call: Call, win: Win, subject: Subject, session: Session | None, stamp: Stamp
+    facts: Facts,
+    call: Call,
+    win: Win,
+    subject: Subject,
+    session: Session | None,
+    entry: Entry | None,
+    stamp: Stamp,
 ) -> Verdict:
-    entry = entry_for(call, subject, _legs(call, win, session), stamp, occurred_at=win.occurred_at)
     outcome = approved(
         subject,
         journal_id=None if entry is None else entry.id,
@@ -108,7 +137,7 @@ def _happening(
 ) -> tuple[Happening, Round | None]:
     from_clearing = win.amount if win.kind is WinKind.WIN else 0
     round_, round_change, held = None, None, 0
-    is_late = session.state not in OPEN_FOR_PLAY
+    is_late = not is_open_for_play(session, stamp.now)
     if win.round_id is not None:
         before = round_of(facts, session, win.round_id)
         is_late = is_late or (before is not None and before.state != RoundState.OPEN)
