@@ -104,6 +104,7 @@ SESSION_MISMATCH: Final = _final(
     "session_mismatch", 409, "Session, player, asset, game and key do not belong together"
 )
 ILLEGAL_TRANSITION: Final = _final("illegal_transition", 409, "The session's state does not allow this")
+LAUNCH_REFUSED: Final = _final("launch_refused", 409, "The provider refused to open this session")
 IN_FLIGHT: Final = _later("in_flight", 409, "The same request is still being worked on")
 BODY_TOO_LARGE: Final = _final("body_too_large", 413, "The request body is too large")
 UNSUPPORTED_MEDIA_TYPE: Final = _final("unsupported_media_type", 415, "The body must be application/json")

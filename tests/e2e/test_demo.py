@@ -237,7 +237,12 @@ async def test_what_was_acknowledged_and_is_not_in_the_books_is_named(server_url
         page = [_acknowledged(row) for row in await connection.fetch(STORED)]
         assert len(page) > 10
         assert await find_unaccounted(connection, "sandbox", page) == []
-        for field, value in (("status", "declined"), ("code", "x"), ("balance", "-1"), ("reference", "never")):
+        for field, value in (
+            ("status", "declined"),
+            ("code", "x"),
+            ("balance", "-1"),
+            ("reference", "never"),
+        ):
             wrong = [{**page[0], field: value}, *page[1:]]
             assert await find_unaccounted(connection, "sandbox", wrong) == [wrong[0]["reference"]]
         wrong = [{**page[0], "journal_id": page[1]["journal_id"]}, *page[1:]]

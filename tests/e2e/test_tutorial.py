@@ -159,7 +159,10 @@ def test_the_books_are_proven(tutorial: Outcome) -> None:
 
 
 def test_blocks_of_other_languages_are_not_run() -> None:
-    assert blocks_of("```sh\none\n```\n\n```python\ntwo\n```\n\n```sh\nthree &\n```\n") == ["one\n", "three &\n"]
+    assert blocks_of("```sh\none\n```\n\n```python\ntwo\n```\n\n```sh\nthree &\n```\n") == [
+        "one\n",
+        "three &\n",
+    ]
 
 
 def test_a_failing_command_ends_the_page(tmp_path: Path) -> None:

@@ -30,10 +30,6 @@ EDGES: Final[dict[tuple[str, str], str]] = {
         "*",
     ): "the request edge towards providers: every fault becomes a reply",
     (
-        "src/croupier/operator/app.py",
-        "*",
-    ): "the request edge towards the operator: every fault becomes a problem",
-    (
         "src/croupier/moneypath/lane.py",
         "_settle",
     ): "the worker loop: every fault ends in an answer to each call",
@@ -49,7 +45,6 @@ EDGES: Final[dict[tuple[str, str], str]] = {
         "src/croupier/moneypath/transaction.py",
         "_roll_back",
     ): "the fault that led here is being raised already",
-    ("src/croupier/cli/main.py", "*"): "the last frame of a command: every fault becomes an exit code",
 }
 """File and function → why it may catch everything. Two kinds only: the request edge and the worker loop."""
 

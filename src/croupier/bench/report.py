@@ -140,7 +140,7 @@ def check_at_most(name: str, value: float, *, floor: float, goal: float) -> Chec
 def _check(
     name: str, value: float, floor: float, goal: float, *, is_floor_kept: bool, is_goal_kept: bool
 ) -> Check:
-    verdict = "goal" if is_goal_kept else "floor"
+    verdict = "below" if not is_floor_kept else "goal" if is_goal_kept else "floor"
     return Check(name=name, value=value, floor=floor, goal=goal, verdict=verdict)
 
 

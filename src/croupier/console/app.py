@@ -13,13 +13,19 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from croupier import __version__
 from croupier.console.live import load_live
+from croupier.play.session import FINAL
 
 _log = structlog.get_logger("croupier.console")
-_ASSETS: Final = {"console.css": b"text/css", "console.js": b"text/javascript"}
+_ASSETS: Final = {
+    "console.css": b"text/css; charset=utf-8",
+    "console.js": b"text/javascript; charset=utf-8",
+    "icon.svg": b"image/svg+xml",
+}
 _SECURITY: Final = (
     (
         b"content-security-policy",
-        b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'",
+        b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -38,6 +44,7 @@ class Console:
         templates = Environment(
             loader=PackageLoader("croupier.console", "assets"), autoescape=select_autoescape()
         )
+        templates.filters |= {"grouped": render_grouped, "words": render_words}
         self._page = templates.get_template("overview.html.jinja")
         self._routes: dict[str, Callable[[], Awaitable[tuple[bytes, bytes]]]] = {
             "/": self._overview,
@@ -64,10 +71,14 @@ class Console:
             await _send_asset(send, scope["path"])
 
     async def _overview(self) -> tuple[bytes, bytes]:
+        live = await load_live(self._pool)
         page = self._page.render(
             environment=self._environment,
             version=__version__,
-            live=await load_live(self._pool),
+            live=live,
+            kinds=sorted({kind for kinds in live["money"].values() for kind in kinds}),
+            is_balanced=all(total == "0" for total in live["imbalance"].values()),
+            open_sessions=sum(n for state, n in live["sessions"].items() if state not in FINAL),
             summary=self.summary,
         )
         return b"text/html; charset=utf-8", page.encode()
@@ -83,6 +94,16 @@ class Console:
 
     async def _health(self) -> tuple[bytes, bytes]:
         return b"text/plain", b"ok"
+
+
+def render_grouped(number: int | str) -> str:
+    """A whole number in groups of three digits, kept on one line."""
+    return f"{int(number):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def render_words(name: str) -> str:
+    """A name of the books as people write it."""
+    return name.replace("_", " ")
 
 
 async def _send_asset(send: Any, path: str) -> None:

@@ -89,6 +89,7 @@ def build_summary(
             "assets": totals.assets,
         },
         "invariants": judge(evidence),
+        "claims": CLAIMS,
         "findings": list(evidence.examples),
         "console_url": console_url,
     }

@@ -5,16 +5,15 @@ from __future__ import annotations
 import ipaddress
 import time
 from datetime import timedelta
-from typing import Final, assert_never
+from typing import assert_never
 
 from croupier.errors import (
     CONTRACT_MISSING,
-    ILLEGAL_TRANSITION,
+    LAUNCH_REFUSED,
     MALFORMED,
     UNKNOWN_GAME,
     UNKNOWN_SESSION,
     CroupierError,
-    ErrorKind,
 )
 from croupier.ids import SESSION, bucket_of, parse_id
 from croupier.moneypath.commands import ConfirmLaunch, FailLaunch, OpenSession
@@ -26,9 +25,6 @@ from croupier.operator.intake import asset_of
 from croupier.operator.views import SessionView
 from croupier.play.session import Opening
 from croupier.providers.contract import LaunchAnswer, Launched, LaunchOrder, LaunchRefused, LaunchUnknown
-
-LAUNCH_REFUSED: Final[ErrorKind] = ILLEGAL_TRANSITION
-"""The catalogue has no kind of its own for a launch that the provider refused."""
 
 
 def plan_opening(deps: OperatorDeps, body: OpenSessionBody) -> OpenSession:

@@ -1,54 +1,44 @@
-// Refreshes the counters in place; the page works without it.
+// Reads the page again and puts its live parts in place of the old ones: one template, no second way to render.
 "use strict";
 
 const PERIOD_MS = 2000;
+const PATIENCE_MS = 5000;
 
-function words(name) {
-  return name.replaceAll("_", " ");
+const state = document.getElementById("state");
+const read = document.getElementById("read");
+
+// The status is announced by screen readers, so it is written only when it changes; the time beside it is not.
+function tell(text, isLive) {
+  if (state.textContent !== text) state.textContent = text;
+  document.documentElement.dataset.live = isLive;
 }
 
-function cell(tag, text, className) {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  if (className) element.className = className;
-  return element;
+async function readPage() {
+  const reply = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+  if (!reply.ok) throw new Error(await reply.text());
+  return new DOMParser().parseFromString(await reply.text(), "text/html");
 }
 
-function fillList(id, counts) {
-  const items = Object.entries(counts).flatMap(([name, number]) => [cell("dt", words(name)), cell("dd", String(number))]);
-  document.getElementById(id).replaceChildren(...(items.length ? items : [cell("dt", "none"), cell("dd", "0")]));
-}
-
-function row(name, amount, className) {
-  const line = document.createElement("tr");
-  const head = cell("th", name);
-  head.scope = "row";
-  line.append(head, cell("td", amount, `amount ${className ?? ""}`));
-  return line;
-}
-
-function moneyTable(asset, kinds, imbalance) {
-  const table = document.createElement("table");
-  table.append(cell("caption", asset));
-  const body = table.createTBody();
-  for (const [kind, amount] of Object.entries(kinds)) body.append(row(words(kind), amount));
-  table.createTFoot().append(row("total", imbalance, imbalance === "0" ? "held" : "broken"));
-  return table;
-}
-
-async function refresh() {
-  const state = document.getElementById("state");
-  try {
-    const reply = await fetch("/live.json", { cache: "no-store" });
-    if (!reply.ok) throw new Error(await reply.text());
-    const live = await reply.json();
-    for (const id of ["sessions", "entries", "breaks"]) fillList(id, live[id]);
-    const tables = Object.entries(live.money).map(([asset, kinds]) => moneyTable(asset, kinds, live.imbalance[asset]));
-    if (tables.length) document.getElementById("money-tables").replaceChildren(...tables);
-    state.textContent = `live, last read ${new Date().toISOString().slice(11, 19)} UTC`;
-  } catch (error) {
-    state.textContent = `not live: ${error.message}`;
+function replaceLiveParts(fresh) {
+  for (const part of document.querySelectorAll("[data-live][id]")) {
+    const next = fresh.getElementById(part.id);
+    // What has not changed stays, so that a selection in it stays too.
+    if (next !== null && next.innerHTML !== part.innerHTML) part.replaceChildren(...next.childNodes);
   }
 }
 
-setInterval(refresh, PERIOD_MS);
+async function refresh() {
+  try {
+    replaceLiveParts(await readPage());
+    const now = new Date();
+    read.dateTime = now.toISOString();
+    read.textContent = `read at ${read.dateTime.slice(11, 19)} UTC`;
+    tell("live", true);
+  } catch (error) {
+    const isAway = error instanceof TypeError || error.name === "TimeoutError";
+    tell(`not live: ${isAway ? "the gateway does not answer" : error.message}`, false);
+  }
+  setTimeout(refresh, PERIOD_MS);
+}
+
+setTimeout(refresh, PERIOD_MS);

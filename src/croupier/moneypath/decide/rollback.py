@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from croupier.errors import MALFORMED, SESSION_MISMATCH, CroupierError
 from croupier.moneypath.commands import Call, Rollback
@@ -169,9 +169,10 @@ def _debts(call: Call, subject: Subject, legs: tuple[Leg, ...], stamp: Stamp) ->
     if not owed:
         return ()
     explanation = f"a rolled-back win was already spent; the player owes {owed} minor units"
+    debt = structs.replace(subject, amount=owed, asset=legs[0].asset)
     return (
         finding(
-            call, stamp, kind="receivable", subject=subject.reference, explanation=explanation, about=subject
+            call, stamp, kind="receivable", subject=subject.reference, explanation=explanation, about=debt
         ),
     )
 

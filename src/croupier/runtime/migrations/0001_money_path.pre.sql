@@ -185,6 +185,10 @@ CREATE TABLE break_item (
 -- The same finding opens one break, however often it is met.
 CREATE UNIQUE INDEX break_item_once ON break_item (bucket, provider, kind, subject);
 
+-- name: create_break_item_open
+-- The open breaks of all players, newest first.
+CREATE INDEX break_item_open ON break_item (id) WHERE resolved_at IS NULL;
+
 -- name: create_nonce
 -- Nonces of verified requests. The bucket is the nonce's own, so that a nonce counts once whichever player it names.
 CREATE TABLE nonce (
