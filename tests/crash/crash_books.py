@@ -26,7 +26,8 @@ SELECT owner, sum(balance)::numeric AS held FROM account
  WHERE kind IN ('player_wallet', 'player_receivable') GROUP BY owner
 """
 _TWICE: Final = """
-SELECT provider, reference FROM journal_entry WHERE kind <> 'settlement' GROUP BY provider, reference HAVING count(*) > 1
+SELECT provider, reference FROM journal_entry WHERE kind <> 'settlement'
+ GROUP BY provider, reference HAVING count(*) > 1
 """
 _CLEARING: Final = """
 SELECT session_id FROM posting WHERE kind = 'operator_clearing' GROUP BY session_id, asset HAVING sum(amount) <> 0
@@ -71,7 +72,9 @@ def _journal(entry: Entry) -> object:
     return None if entry["journal_id"] is None else parse_id(JOURNAL, entry["journal_id"])
 
 
-async def require_balances(connection: asyncpg.Connection, book: list[Entry], deposited: Counter[str]) -> None:
+async def require_balances(
+    connection: asyncpg.Connection, book: list[Entry], deposited: Counter[str]
+) -> None:
     """Every player holds, or owes, exactly what the two sides were told (I6)."""
     expected: defaultdict[str, int] = defaultdict(int, deposited)
     moved = {entry["reference"]: entry for entry in book}.values()

@@ -18,6 +18,8 @@ DEPOSIT: Final = 20_000
 STAKE: Final = 100
 ROUNDS: Final = 4
 BATCHES: Final = 6
+PAUSE_MS: Final = 40
+"""Between rounds, so that what was killed finds some processor time to come back with."""
 GAMES: Final = ("dice", "mines")
 SETTLE_S: Final = 60.0
 MISBEHAVIOUR: Final = {
@@ -121,6 +123,7 @@ class CrashLoad:
                 "stake": str(STAKE),
                 "seed": f"{number}-{batch}",
                 "misbehaviour": MISBEHAVIOUR,
+                "pause_ms": PAUSE_MS,
             }
             async with self._http.post(launch_url, json=order) as reply:
                 assert reply.status == 200, await reply.text()

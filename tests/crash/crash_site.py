@@ -93,9 +93,11 @@ class CrashSite:
         if len(self.worker_pids()) < self._workers:
             return False
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
-                async with http.get(f"{self.gateway}/readyz") as reply:
-                    return reply.status == 200
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http,
+                http.get(f"{self.gateway}/readyz") as reply,
+            ):
+                return reply.status == 200
         return False
 
     def log_tail(self, size: int = 4_000) -> str:
@@ -134,7 +136,12 @@ class CrashSite:
             *(sys.executable, "-m", "croupier.sandbox", "serve", "--seed", str(seed)),
             *("--listen", f"127.0.0.1:{self._ports[2]}", "--gateway", self.gateway),
             *("--key-id", "sandbox-in-1", "--secret", f"file:{self._keys / 'sandbox-in-1.key'}"),
-            *("--launch-key-id", "sandbox-out-1", "--launch-secret", f"file:{self._keys / 'sandbox-out-1.key'}"),
+            *(
+                "--launch-key-id",
+                "sandbox-out-1",
+                "--launch-secret",
+                f"file:{self._keys / 'sandbox-out-1.key'}",
+            ),
             env=self._environment(),
             stdout=asyncio.subprocess.PIPE,
         )

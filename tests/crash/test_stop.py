@@ -1,4 +1,4 @@
-"""SIGTERM under load loses no answer; a killed supervisor leaves nothing behind that goes on serving (I3, FT2, FT41)."""
+"""SIGTERM under load loses no answer; a killed supervisor leaves no worker behind (I3, FT2, FT41)."""
 
 import os
 import signal
@@ -71,7 +71,9 @@ async def test_workers_end_by_themselves_when_their_supervisor_is_killed(site: C
         await until(lambda: len(caller.acknowledged) >= ENOUGH, "load", within_s=LOAD_S)
         os.kill(supervisor.pid, signal.SIGKILL)
         await until(
-            lambda: not any("croupier" in command_line(pid) for pid in workers), "the end of the workers", within_s=GONE_S
+            lambda: not any("croupier" in command_line(pid) for pid in workers),
+            "the end of the workers",
+            within_s=GONE_S,
         )
         await caller.finish()
     assert {told.status for told in caller.told} <= {200, 503, 0}

@@ -86,12 +86,16 @@ class Desk(Struct, frozen=True):
 
     async def seat(self, player_id: str, purse: int = 1_000) -> Seat:
         """A new player with so many minor units and an open session."""
-        seat = Seat(player_id, IDS.new(bucket_of(player_id)))
         money = deposit(f"deposit-{player_id}", purse, player_id=player_id)
         assert (await self.ask(attempt(call(money), player_id))).is_approved
-        opened = open_session(seat.session_id, player_id=player_id)
-        assert (await self.ask(attempt(call(opened), player_id))).is_approved
-        return seat
+        return await self.another_session(player_id)
+
+    async def another_session(self, player_id: str) -> Seat:
+        """A player who has money already, in a new session."""
+        made = Seat(player_id, IDS.new(bucket_of(player_id)))
+        opened = open_session(made.session_id, player_id=made.player_id)
+        assert (await self.ask(attempt(call(opened), made.player_id))).is_approved
+        return made
 
     async def seats(self, count: int, purse: int = 1_000) -> list[Seat]:
         """Several players, at once."""

@@ -1,4 +1,4 @@
-"""The database's own rules: history cannot be edited, entries sum to zero, the application has no more rights than it needs."""
+"""The database's own rules: history is append-only, entries sum to zero, rights are few (I1, I5)."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -156,7 +156,8 @@ async def test_clearing_without_its_session_is_refused(played_url: str) -> None:
 
 async def test_a_reference_exists_once(played_url: str) -> None:
     statement = (
-        "INSERT INTO money_reference (provider, reference, bucket, action, player_id, status, code, request_id, recorded_at) "
+        "INSERT INTO money_reference "
+        "(provider, reference, bucket, action, player_id, status, code, request_id, recorded_at) "
         "SELECT provider, reference, 3, 'win', 'player-2', 'approved', 'ok', $1, $2 FROM money_reference LIMIT 1"
     )
     connection = await connect_app(played_url)

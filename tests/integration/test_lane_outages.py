@@ -175,7 +175,9 @@ async def test_connections_the_server_ends_are_replaced_without_anybody_noticing
     assert await balance_of(database_url, PLAYER) == 997
 
 
-async def test_a_process_that_was_paused_inside_a_transaction_decides_again(database_url: str) -> None:
+async def test_a_process_that_was_paused_inside_a_transaction_decides_again(
+    database_url: str, wait_until: WaitUntil
+) -> None:
     """PostgreSQL ends a transaction that is idle too long (25P03): the call must not pay for it."""
     pauses = [True]
 
@@ -187,7 +189,7 @@ async def test_a_process_that_was_paused_inside_a_transaction_decides_again(data
     def stamp() -> Stamp:
         if pauses and armed:
             pauses.pop()
-            pause_until_gone(database_url)
+            pause_until_gone(database_url, wait_until)
         return make_stamp()
 
     armed: list[bool] = []
@@ -201,16 +203,17 @@ async def test_a_process_that_was_paused_inside_a_transaction_decides_again(data
     assert await balance_of(database_url, PLAYER) == 999
 
 
-def pause_until_gone(url: str) -> None:
+def pause_until_gone(url: str, wait_until: WaitUntil) -> None:
     """Block this thread, as SIGSTOP would, until the server has ended the lane's connection."""
-    sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'paused-lane' AND datname = current_database()"
+    sql = """
+        SELECT count(*) = 0 FROM pg_stat_activity
+         WHERE application_name = 'paused-lane' AND datname = current_database()
+    """
 
-    async def watch() -> None:
-        async with asyncio.timeout(10):
-            while await read_value(url, sql):
-                await asyncio.sleep(0.02)
+    async def wait_until_gone() -> None:
+        await wait_until(lambda: read_value(url, sql))
 
-    thread = threading.Thread(target=lambda: asyncio.run(watch()))
+    thread = threading.Thread(target=lambda: asyncio.run(wait_until_gone()))
     thread.start()
     thread.join()
 

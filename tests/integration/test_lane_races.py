@@ -1,4 +1,4 @@
-"""Several lanes, as several processes have them, meeting over references, nonces and wallets (I1, I2, I8, FT22, FT29)."""
+"""Lanes, as of several processes, meeting over references, nonces and wallets (I1, I2, I8, FT22, FT29)."""
 
 import asyncio
 import random
@@ -125,8 +125,8 @@ async def replays(desk: Desk, seat: Seat, *nonces: Nonce) -> list[CroupierError]
 
 async def test_many_more_nonces_than_one_purge_takes_are_all_purged(database_url: str) -> None:
     fill = (
-        "INSERT INTO nonce SELECT n % 256, 'key-1', 'nonce-' || n, gen_random_uuid(), $1 FROM generate_series(1, 12000) n"
-        " RETURNING 1"
+        "INSERT INTO nonce SELECT n % 256, 'key-1', 'nonce-' || n, gen_random_uuid(), $1 "
+        "FROM generate_series(1, 12000) n RETURNING 1"
     )
     await read_value(database_url, fill, NOW)
     pool = await create_pool(database_url, min_size=2, max_size=2)

@@ -239,6 +239,9 @@ async def test_a_caller_that_goes_away_changes_nothing_about_the_decision(
 async def test_idle_lanes_keep_no_transaction_open(database_url: str) -> None:
     async with open_desk(database_url, lanes=2) as desk:
         await desk.seats(4)
-        sql = "SELECT array_agg(DISTINCT state) FROM pg_stat_activity WHERE datname = current_database() AND usename IS NOT NULL AND pid <> pg_backend_pid()"
+        sql = """
+            SELECT array_agg(DISTINCT state) FROM pg_stat_activity
+             WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+        """
         states: Any = await read_value(database_url, sql)
         assert states == ["idle"]

@@ -86,16 +86,16 @@ async def running(
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), END_S)
+        # Reads what is left as well: an event loop that ends before its pipes do leaves them open.
+        await asyncio.wait_for(process.communicate(), END_S)
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        await process.communicate()
 
 
 async def measure_together(module: str, orders: Sequence[Struct], timeout_s: float) -> list[Samples]:

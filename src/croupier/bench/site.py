@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ from msgspec import Struct
 from croupier.bench.children import ChildFailed
 
 OPEN_S: Final = 60.0
+ANSWER_S: Final = 5.0
 _PAUSE_S: Final = 0.1
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -57,12 +59,17 @@ async def wait_until_open(port: int, process: asyncio.subprocess.Process, *, pat
 async def _answers(port: int, path: str) -> bool:
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    try:
         writer.write(b"GET %b HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n" % path.encode())
-        line = await asyncio.wait_for(reader.readline(), 5)
-        writer.close()
+        return b" 200 " in await asyncio.wait_for(reader.readline(), ANSWER_S)
     except (OSError, TimeoutError):
         return False
-    return b" 200 " in line
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 def descendants(pid: int) -> list[int]:

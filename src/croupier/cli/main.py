@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from croupier import __version__
-from croupier.cli import api, demo, deployment, fairness, ledger, rounds, sandbox, sessions, signature
+from croupier.cli import api, bench, demo, deployment, fairness, ledger, rounds, sandbox, sessions, signature
 from croupier.cli.output import EXIT_FAILURE, CommandFailed, Output
 from croupier.cli.settings import ConfigOption, JsonOption, RootGroup, Settings, YesOption
 from croupier.runtime.config import ConfigProblems
@@ -23,6 +23,7 @@ GROUPS: Final = (
     signature,
     fairness,
     sandbox,
+    bench,
 )
 """Modules with commands; each has `register(app)`. They are listed in the help in this order."""
 

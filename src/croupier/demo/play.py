@@ -53,7 +53,7 @@ class Play:
     async def _play_one(self, http: aiohttp.ClientSession, number: int) -> None:
         asset = ASSETS[number % len(ASSETS)]
         game = GAMES[(number // len(ASSETS)) % len(GAMES)]
-        player = f"demo-{self._run}-{number}"
+        player = f"demo-{number}"
         async with self._turns:
             await self._platform.deposit(
                 player, asset.code, asset.deposit, f"demo-{self._run}-deposit-{number}"

@@ -38,7 +38,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 def judge(evidence: Evidence) -> dict[str, str]:
     """A verdict on each invariant the demo can speak about: `held`, or `broken: ` and why."""
     checks = evidence.ledger.invariants()
-    lost = sum(evidence.planted.values()) - sum(evidence.refused.values())
+    lost = sum(abs(count - evidence.refused.get(kind, 0)) for kind, count in evidence.planted.items())
     unfinished = sum(
         count for state, count in evidence.sessions.items() if state not in ("settled", "cancelled", "failed")
     )

@@ -86,7 +86,7 @@ class Break(Struct, frozen=True, gc=False):
 
 
 class StoredAnswer(Struct, frozen=True, gc=False):
-    """An operator answer kept under its Idempotency-Key."""
+    """An operator answer kept under its Idempotency-Key; `request_id` is the attempt that was answered first."""
 
     bucket: int
     api_key_id: str
@@ -95,6 +95,7 @@ class StoredAnswer(Struct, frozen=True, gc=False):
     status: int
     body: str
     expires_at: datetime
+    request_id: UUID
 
 
 class Posted(Struct, frozen=True, gc=False):

@@ -22,6 +22,8 @@ class Fault(Enum):
 _RACES: Final = frozenset({"CR001", "40001", "40P01", "23505"})
 _BUSY: Final = frozenset({"55P03", "57014"})
 _LOST_CLASSES: Final = frozenset({"08", "57", "53"})
+_READ_ONLY: Final = "25006"
+"""A server that became read-only in a failover: another connection finds the one that takes writes."""
 
 
 def classify(error: BaseException) -> Fault:
@@ -33,4 +35,4 @@ def classify(error: BaseException) -> Fault:
         return Fault.BUSY
     if state in _RACES:
         return Fault.RACE
-    return Fault.LOST if state[:2] in _LOST_CLASSES else Fault.ITEM
+    return Fault.LOST if state == _READ_ONLY or state[:2] in _LOST_CLASSES else Fault.ITEM

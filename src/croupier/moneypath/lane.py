@@ -202,16 +202,20 @@ class Lane:
         return fault.name.lower()
 
     async def _spend_nonce(self, call: Call) -> None:
+        """Queue the nonce alone, under its own name: whatever could not be written may be the player's id."""
+        nonce = call.nonce
+        assert nonce is not None, "there is a nonce to spend"  # noqa: S101 (narrowing)
         alone = Call(
             provider=call.provider,
-            player_id=call.player_id,
-            bucket=call.bucket,
+            player_id=nonce.nonce,
+            bucket=nonce.bucket,
             request_id=call.request_id,
             correlation_id=call.correlation_id,
-            nonce=call.nonce,
-            actions=(SpendNonce(player_id=call.player_id),),
+            nonce=nonce,
+            actions=(SpendNonce(player_id=nonce.nonce),),
         )
         future: asyncio.Future[tuple[Outcome, ...]] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(_Item(alone, future))
 
     async def _connected(self) -> Any:

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from croupier.errors import (
     CONTRACT_MISSING,
+    ILLEGAL_TRANSITION,
     LAUNCH_REFUSED,
     MALFORMED,
     UNKNOWN_GAME,

@@ -20,7 +20,7 @@ import uvicorn
 
 from croupier.ids import IdSource
 from croupier.runtime.config import Config, parse_address
-from croupier.runtime.database import connect_owner, create_pool, ensure_database
+from croupier.runtime.database import app_settings, connect_owner, create_pool, ensure_database
 from croupier.runtime.duties import run_duties
 from croupier.runtime.embedded import EmbeddedServer, EmbeddedServerError
 from croupier.runtime.migrations import apply, plan
@@ -109,6 +109,7 @@ class Supervisor:
         self._database = database
         self.database_url = ""
         self.embedded: EmbeddedServer | None = None
+        self._pool: asyncpg.Pool | None = None
         self._stop = asyncio.Event()
         self.is_ready = asyncio.Event()
         self.workers: list[WorkerProcess] = []
@@ -133,9 +134,10 @@ class Supervisor:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _serve(self, url: str, server: EmbeddedServer | None, listener: socket.socket) -> None:
-        orders = Orders(url, None if self._config_path is None else str(self._config_path))
-        self.workers = [WorkerProcess(number, listener.fileno(), orders) for number in range(self._count)]
-        pool = await create_pool(url, min_size=1, max_size=4)
+        self.workers = [
+            WorkerProcess(number, listener.fileno(), self._orders()) for number in range(self._count)
+        ]
+        pool = self._pool = await create_pool(url, min_size=1, max_size=4)
         admin = uvicorn.Server(
             uvicorn.Config(
                 self._make_admin_app(pool),
@@ -188,8 +190,25 @@ class Supervisor:
             _log.error("database_died", action="starting it again")
             try:
                 await server.start()
+                self._follow(server)
             except EmbeddedServerError as error:
                 _log.error("database_does_not_start", error=str(error))
+
+    def _follow(self, server: EmbeddedServer) -> None:
+        """Its port may have been taken meanwhile: tell everybody where the database is now."""
+        url = server.url(self._database)
+        if url == self.database_url:
+            return
+        self.database_url = url
+        if self._pool is not None:
+            self._pool.set_connect_args(
+                url, server_settings=app_settings(lane=False, application_name="croupier-read")
+            )
+        for worker in self.workers:
+            worker.give_orders(self._orders())
+
+    def _orders(self) -> Orders:
+        return Orders(self.database_url, None if self._config_path is None else str(self._config_path))
 
     async def _end(self, tasks: list[asyncio.Task[None]], admin: uvicorn.Server, pool: asyncpg.Pool) -> None:
         self._stop.set()

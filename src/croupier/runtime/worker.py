@@ -28,7 +28,7 @@ from croupier.providers.callbacks import Callbacks, CallRecord, Edge, EdgeLimits
 from croupier.providers.strict_json import JsonLimits
 from croupier.runtime.accounts import build_accounts
 from croupier.runtime.config import Config, load_config, resolve_keys
-from croupier.runtime.database import connect_app, create_pool
+from croupier.runtime.database import app_settings, connect_app, create_pool
 from croupier.runtime.operator_app import build_operator_app
 from croupier.runtime.worker_process import READY_LINE, Orders
 from croupier.telemetry.logs import set_up_logs
@@ -56,7 +56,7 @@ class Worker:
         limits = config.limits
         self._lanes = Lanes(
             config.lanes.count,
-            lambda: connect_app(database_url, lane=True, application_name="croupier-lane"),
+            lambda: connect_app(self._url, lane=True, application_name="croupier-lane"),
             self._stamp,
             LaneSettings(batch=limits.batch, queue=limits.lane_queue),
             self._observe_batch,
@@ -125,6 +125,19 @@ class Worker:
         )
         return Callbacks(edge)
 
+    async def _follow_supervisor(self, pool: asyncpg.Pool) -> None:
+        """Go where the database moves, and end cleanly when the supervisor's end of our standard input closes."""
+        reader = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+        )
+        while line := await reader.readline():
+            self._url = msgspec.json.decode(line, type=Orders).database_url
+            settings = app_settings(lane=False, application_name="croupier-read")
+            pool.set_connect_args(self._url, server_settings=settings)
+            await pool.expire_connections()
+        os.kill(os.getpid(), signal.SIGTERM)
+
     async def serve(self, listener: socket.socket) -> None:
         """Serve until asked to stop; then answer what was accepted, decide what is queued, and end."""
         keys = resolve_keys(self._config, os.environ)
@@ -158,7 +171,7 @@ class Worker:
                 timeout_graceful_shutdown=GRACE_S,
             )
         )
-        watch = asyncio.create_task(_stop_with_supervisor())
+        watch = asyncio.create_task(self._follow_supervisor(pool))
         sys.stdout.buffer.write(READY_LINE)
         sys.stdout.buffer.flush()
         await server.serve([listener])
@@ -198,15 +211,6 @@ async def _say(send: Any, status: int, body: bytes) -> None:
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-async def _stop_with_supervisor() -> None:
-    """End cleanly when the supervisor is gone: its end of our standard input closes then."""
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    await reader.read()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _read_orders() -> bytes:

@@ -25,6 +25,11 @@ class Orders(msgspec.Struct, frozen=True):
     config_path: str | None
 
 
+def render_orders(orders: Orders) -> bytes:
+    """Orders as a line for the worker's standard input."""
+    return msgspec.json.encode(orders) + b"\n"
+
+
 class WorkerProcess:
     """Keeps one worker running until told to stop."""
 
@@ -41,6 +46,13 @@ class WorkerProcess:
     def pid(self) -> int | None:
         """Process id of the running worker."""
         return None if self._process is None else self._process.pid
+
+    def give_orders(self, orders: Orders) -> None:
+        """Tell the running worker, and every one started after it, that the database has moved."""
+        self._orders = orders
+        process = self._process
+        if process is not None and process.returncode is None and process.stdin is not None:
+            process.stdin.write(render_orders(orders))
 
     async def keep_running(self) -> None:
         """Start the worker, and start it again whenever it dies, until `stop` is called."""
@@ -71,7 +83,7 @@ class WorkerProcess:
             pass_fds=(self._socket_fd,),
         )
         assert self._process.stdin is not None, "the worker's input is a pipe"  # noqa: S101 (narrowing)
-        self._process.stdin.write(msgspec.json.encode(self._orders) + b"\n")
+        self._process.stdin.write(render_orders(self._orders))
         self._watch = asyncio.create_task(self._wait_ready(self._process))
 
     async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:

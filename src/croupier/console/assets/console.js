@@ -32,7 +32,7 @@ async function refresh() {
     replaceLiveParts(await readPage());
     const now = new Date();
     read.dateTime = now.toISOString();
-    read.textContent = `read at ${read.dateTime.slice(11, 19)} UTC`;
+    read.textContent = `· read at ${read.dateTime.slice(11, 19)} UTC`;
     tell("live", true);
   } catch (error) {
     const isAway = error instanceof TypeError || error.name === "TimeoutError";

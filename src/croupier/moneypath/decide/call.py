@@ -169,17 +169,25 @@ def _stored_answer(facts: Facts, call: Call) -> Answer | None:
     if stored.fingerprint != wanted.fingerprint:
         detail = "this Idempotency-Key was used for a request with other content; use a new key"
         return CroupierError(IDEMPOTENCY_KEY_REUSED, detail, field="Idempotency-Key")
-    return (Outcome(APPROVED, OK, "", is_repeat=True, answer=(stored.status, stored.body)),)
+    is_repeat = stored.request_id != call.request_id
+    return (Outcome(APPROVED, OK, "", is_repeat=is_repeat, answer=(stored.status, stored.body)),)
 
 
 def _with_answer(facts: Facts, call: Call, outcomes: tuple[Outcome, ...]) -> Answer:
     if call.idempotency is not None:
-        facts.apply(Effects(answer=_render_answer(call.idempotency, outcomes)))
+        facts.apply(Effects(answer=_render_answer(call, call.idempotency, outcomes)))
     return outcomes
 
 
-def _render_answer(wanted: Idempotency, outcomes: tuple[Outcome, ...]) -> StoredAnswer:
+def _render_answer(call: Call, wanted: Idempotency, outcomes: tuple[Outcome, ...]) -> StoredAnswer:
     status, body = wanted.render(outcomes)
     return StoredAnswer(
-        wanted.bucket, wanted.api_key_id, wanted.key, wanted.fingerprint, status, body, wanted.expires_at
+        wanted.bucket,
+        wanted.api_key_id,
+        wanted.key,
+        wanted.fingerprint,
+        status,
+        body,
+        wanted.expires_at,
+        call.request_id,
     )

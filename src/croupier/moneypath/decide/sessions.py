@@ -47,10 +47,12 @@ def decide_open(facts: Facts, call: Call, command: OpenSession, stamp: Stamp) ->
 
 
 def decide_confirm(facts: Facts, call: Call, command: ConfirmLaunch, stamp: Stamp) -> Verdict:
-    """The launch succeeded. When a money call was faster, only the launch URL is new."""
+    """The launch succeeded. When a money call was faster, only the launch URL is new; a known one changes nothing."""
     session = find_session(facts, call, command.session_id, player_id=command.player_id)
     if isinstance(session, CroupierError):
         return refuse(session)
+    if session.launch_url == command.launch_url:
+        return Verdict(outcome=_answer(session, is_repeat=True))
     to_state = State.LAUNCHED.value if session.state == State.CREATED else None
     happening = Happening(
         cause="launch_confirmed",
@@ -62,10 +64,12 @@ def decide_confirm(facts: Facts, call: Call, command: ConfirmLaunch, stamp: Stam
 
 
 def decide_fail(facts: Facts, call: Call, command: FailLaunch, stamp: Stamp) -> Verdict:
-    """The provider certainly refused the launch. A session that is already played is not failed any more."""
+    """The provider certainly refused the launch. A played session cannot fail any more; a failed one stays failed."""
     session = find_session(facts, call, command.session_id, player_id=command.player_id)
     if isinstance(session, CroupierError):
         return refuse(session)
+    if session.state == State.FAILED:
+        return Verdict(outcome=_answer(session, is_repeat=True))
     if session.state not in (State.CREATED, State.LAUNCHED):
         return refuse(
             CroupierError(ILLEGAL_TRANSITION, f"the session is {session.state}; it cannot fail to launch")

@@ -214,6 +214,7 @@ CREATE TABLE idempotency_key (
     status      smallint NOT NULL,
     body        text NOT NULL,
     expires_at  timestamptz NOT NULL,
+    request_id  uuid NOT NULL,
     PRIMARY KEY (bucket, api_key_id, key)
 );
 

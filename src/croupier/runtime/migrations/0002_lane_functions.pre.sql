@@ -159,7 +159,8 @@ CREATE TYPE response_row AS (
     fingerprint text,
     status smallint,
     body text,
-    expires_at timestamptz
+    expires_at timestamptz,
+    request_id uuid
 );
 
 -- name: create_nonce_row
@@ -312,7 +313,7 @@ BEGIN
 
     IF cardinality(p_responses) > 0 THEN
         SELECT array_agg(ROW(i.bucket, i.api_key_id, i.key, i.fingerprint, i.status, i.body,
-                             i.expires_at)::response_row) INTO answers
+                             i.expires_at, i.request_id)::response_row) INTO answers
           FROM unnest(p_responses) k CROSS JOIN LATERAL (
             SELECT x.* FROM idempotency_key x WHERE x.bucket = k.bucket AND x.api_key_id = k.api_key_id
                                                 AND x.key = k.key LIMIT 1) i;
@@ -451,8 +452,8 @@ BEGIN
     END IF;
 
     IF cardinality(p_answers) > 0 THEN
-        INSERT INTO idempotency_key (bucket, api_key_id, key, fingerprint, status, body, expires_at)
-        SELECT i.bucket, i.api_key_id, i.key, i.fingerprint, i.status, i.body, i.expires_at
+        INSERT INTO idempotency_key (bucket, api_key_id, key, fingerprint, status, body, expires_at, request_id)
+        SELECT i.bucket, i.api_key_id, i.key, i.fingerprint, i.status, i.body, i.expires_at, i.request_id
           FROM unnest(p_answers) i
         ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS written = ROW_COUNT;

@@ -1,0 +1,241 @@
+"""The demo's verdicts and its summary: a broken book is said, in the document, on the screen and by the exit code."""
+
+import io
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from croupier.cli import demo as demo_command
+from croupier.cli.main import app
+from croupier.demo.folder import point_at_sandbox, prepare_folder
+from croupier.demo.platform import Platform, PlatformError
+from croupier.demo.play import Play
+from croupier.demo.proofs import HELD, Evidence, judge
+from croupier.demo.run import write_summary
+from croupier.demo.settings import DemoSettings
+from croupier.demo.summary import CLAIMS, build_summary, is_held, merge_counts, percentile, tell
+from croupier.money import AssetRegistry
+from croupier.settlement.audit import CheckResult, LedgerReport, LedgerTotals, ReplayReport
+
+ASSETS = {"EUR": {"operator_cash": "-500", "player_wallet": "480", "operator_revenue": "20"}}
+INVARIANTS = ("I1", "I2", "I3", "I5", "I7", "I8", "I10")
+
+
+def check(invariant: str, *, broken: bool = False) -> CheckResult:
+    offenders = ("posting 7 does not fit",) if broken else ()
+    status = "broken" if broken else "held"
+    return CheckResult("a_check", invariant, "a claim", status, len(offenders), offenders)
+
+
+def ledger(*broken: str) -> LedgerReport:
+    checks = tuple(check(name, broken=name in broken) for name in ("I1", "I2", "I5"))
+    totals = LedgerTotals(ASSETS, entries=1, postings=2, references=1, events=1, digest="d")
+    return LedgerReport(datetime(2026, 1, 1, tzinfo=UTC), checks, totals)
+
+
+def replayed(differences: int = 0) -> ReplayReport:
+    return ReplayReport(sessions=2, rounds=3, events=9, count=differences, differences=("x",) * differences)
+
+
+SOUND = Evidence(
+    ledger=ledger(),
+    replay=replayed(),
+    acknowledged=40,
+    unaccounted=(),
+    repeat_violations=0,
+    unexpected=0,
+    planted={"stale": 2, "forged_key": 1},
+    refused={"stale": 2, "forged_key": 1},
+    nonces_spent=40,
+    unresolved=0,
+    sessions={"settled": 2},
+    examples=(),
+)
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    """What the sandbox says about one batch."""
+    return {
+        "rounds": 5,
+        "requests": 21,
+        "approved": {"bet": 5, "win": 2},
+        "declined": {"insufficient_funds": 1},
+        "flows": {"normal": 5},
+        "faults": {"duplicate": 1},
+        "retries": {},
+        "duplicates": {"sent": 3, "absorbed": 3},
+        "latencies_us": [1_000, 2_000, 3_000],
+        **changes,
+    }
+
+
+def summary_of(
+    evidence: Evidence, reports: Iterable[dict[str, Any]] = (), *, played_s: float = 2.0
+) -> dict[str, Any]:
+    return build_summary(
+        DemoSettings(players=2, rounds=5, seed=9),
+        list(reports) or [report(), report(latencies_us=[9_000])],
+        evidence,
+        played_s=played_s,
+        crashes=1,
+        console_url="http://127.0.0.1:8701",
+    )
+
+
+def told(summary: dict[str, Any]) -> str:
+    screen = io.StringIO()
+    tell(summary, AssetRegistry(), Console(file=screen, width=120))
+    return screen.getvalue()
+
+
+def test_sound_evidence_holds_every_invariant_and_each_has_a_claim() -> None:
+    assert judge(SOUND) == dict.fromkeys(INVARIANTS, HELD)
+    assert tuple(CLAIMS) == INVARIANTS
+
+
+@pytest.mark.parametrize(
+    ("invariant", "changes", "why"),
+    [
+        ("I1", {"ledger": ledger("I1")}, "posting 7"),
+        ("I2", {"ledger": ledger("I2")}, "posting 7"),
+        ("I2", {"repeat_violations": 2}, "2 repeats differ"),
+        ("I3", {"unaccounted": ("bet-1", "bet-2", "bet-3", "bet-4")}, "bet-1, bet-2, bet-3"),
+        ("I5", {"ledger": ledger("I5")}, "posting 7"),
+        ("I5", {"replay": replayed(3)}, "3 histories"),
+        ("I7", {"unexpected": 1}, "1 decisions"),
+        ("I8", {"refused": {"stale": 1, "forged_key": 1}}, "1 attacks"),
+        ("I10", {"sessions": {"settled": 1, "active": 1}}, "1 sessions and 0 calls"),
+        ("I10", {"unresolved": 4}, "0 sessions and 4 calls"),
+    ],
+)
+def test_one_fault_breaks_one_invariant_and_says_why(
+    invariant: str, changes: dict[str, Any], why: str
+) -> None:
+    verdicts = judge(msgspec.structs.replace(SOUND, **changes))
+    assert verdicts[invariant].startswith("broken: ")
+    assert why in verdicts[invariant]
+    assert {name for name, verdict in verdicts.items() if verdict != HELD} == {invariant}
+    assert not is_held({"invariants": verdicts})
+
+
+def test_an_attack_refused_more_often_than_planted_hides_no_other() -> None:
+    evidence = msgspec.structs.replace(SOUND, refused={"stale": 3, "forged_key": 0})
+    assert judge(evidence)["I8"] != HELD
+
+
+def test_the_document_adds_up_over_all_batches() -> None:
+    summary = summary_of(SOUND)
+    assert is_held(summary)
+    assert (summary["seed"], summary["players"], summary["rounds"]) == (9, 2, 10)
+    assert summary["money_calls"] == 42
+    assert summary["calls_per_second"] == 21
+    assert summary["by_provider"]["sandbox"] == {
+        "protocol": "croupier_v1",
+        "calls": 42,
+        "approved": 14,
+        "declined": 2,
+        "refused": 3,
+    }
+    assert summary["duplicates_absorbed"] == 6
+    assert summary["latency_ms"] == {"p50": 3.0, "p99": 9.0}
+    assert summary["crashes"] == {"worker_killed": 1}
+    assert summary["ledger"] == {"balanced": True, "clearing": {"EUR": "0"}, "assets": ASSETS}
+    assert summary["claims"] == CLAIMS
+
+
+def test_a_broken_ledger_is_not_balanced() -> None:
+    assert summary_of(msgspec.structs.replace(SOUND, ledger=ledger("I1")))["ledger"]["balanced"] is False
+
+
+def test_a_demo_that_took_no_time_divides_by_nothing() -> None:
+    assert summary_of(SOUND, played_s=0.0)["calls_per_second"] == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "expected"),
+    [([], 50, 0), ([7], 99, 7), (list(range(100)), 50, 50), (list(range(100)), 99, 99), ([1, 2, 3], 100, 3)],
+)
+def test_percentiles_are_values_that_were_measured(values: list[int], percent: int, expected: int) -> None:
+    assert percentile(values, percent) == expected
+
+
+def test_counters_are_merged_by_name() -> None:
+    reports = [{"attacks": {"planted": {"stale": 1}}}, {"attacks": {"planted": {"stale": 2, "unsigned": 1}}}]
+    assert merge_counts(reports, "attacks", "planted") == {"stale": 3, "unsigned": 1}
+    assert merge_counts([], "attacks", "planted") == {}
+
+
+def test_people_read_amounts_in_decimals_and_sums() -> None:
+    screen = told(summary_of(SOUND))
+    assert "2 players, 10 rounds, 42 signed requests" in screen
+    assert "4.80" in screen
+    assert "broken" not in screen
+
+
+def test_people_read_what_is_broken_and_an_example() -> None:
+    evidence = msgspec.structs.replace(SOUND, unexpected=1, examples=("bet-9: round_closed",))
+    screen = told(summary_of(evidence))
+    assert "broken: 1 decisions" in screen
+    assert "bet-9: round_closed" in screen
+
+
+def test_the_file_carries_its_schema(tmp_path: Path) -> None:
+    write_summary(tmp_path / "out.json", summary_of(SOUND))
+    document = msgspec.json.decode((tmp_path / "out.json").read_bytes())
+    assert document.pop("schema") == {"name": "croupier.demo", "version": 1}
+    assert document == summary_of(SOUND)
+
+
+@pytest.mark.parametrize(("held", "code"), [(True, 0), (False, 3)])
+def test_the_exit_code_says_whether_the_invariants_held(
+    monkeypatch: pytest.MonkeyPatch, held: bool, code: int
+) -> None:
+    async def play(*_: object, **__: object) -> bool:
+        return held
+
+    monkeypatch.setattr(demo_command, "_demo", play)
+    assert CliRunner().invoke(app, ["demo", "--once"]).exit_code == code
+
+
+def test_the_provider_is_where_the_sandbox_listens(tmp_path: Path) -> None:
+    config = prepare_folder(tmp_path, {})
+    assert config.providers[0].base_url == "http://127.0.0.1:8702"
+    moved = prepare_folder(tmp_path, {"CROUPIER_SANDBOX_LISTEN": "127.0.0.1:9902"})
+    assert moved.providers[0].base_url == "http://127.0.0.1:9902"
+    assert prepare_folder(tmp_path, {}).providers[0].base_url == "http://127.0.0.1:8702"
+
+
+def test_only_the_providers_address_is_moved() -> None:
+    text = 'id = "sandbox"\nbase_url = "http://127.0.0.1:8702"\nlisten = "127.0.0.1:8702"\n'
+    assert point_at_sandbox(text, "127.0.0.1:1") == text.replace(
+        '"http://127.0.0.1:8702"', '"http://127.0.0.1:1"'
+    )
+
+
+class BrokenPlatform(Platform):
+    """A casino whose deposits do not arrive."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__("http://127.0.0.1:1", "token")
+        self._error = error
+
+    async def deposit(self, player_id: str, asset: str, amount: int, reference: str) -> None:
+        raise self._error
+
+
+async def test_the_first_trouble_of_a_player_ends_the_demo_in_words() -> None:
+    platform = BrokenPlatform(PlatformError("a deposit was declined: limit_reached"))
+    with pytest.raises(PlatformError, match="a deposit was declined: limit_reached"):
+        await Play(DemoSettings(players=3), platform, "run", lambda _: None).run()
+
+
+async def test_a_fault_of_the_demo_itself_is_not_dressed_up() -> None:
+    platform = BrokenPlatform(KeyError("status"))
+    with pytest.raises(ExceptionGroup):
+        await Play(DemoSettings(players=1), platform, "run", lambda _: None).run()
