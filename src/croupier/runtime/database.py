@@ -16,6 +16,7 @@ OWNER_ROLE: Final = "croupier_owner"
 CONNECT_TIMEOUT_S: Final = 10.0
 APP_STATEMENT_TIMEOUT_MS: Final = 10_000
 APP_LOCK_TIMEOUT_MS: Final = 5_000
+LANE_LOCK_TIMEOUT_MS: Final = 1_000
 APP_IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 15_000
 OWNER_LOCK_TIMEOUT_MS: Final = 5_000
 OWNER_IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 60_000
@@ -32,6 +33,8 @@ _LANE_SETTINGS: Final = {
     "enable_mergejoin": "off",
     "enable_material": "off",
     "jit": "off",
+    # A stuck wallet is found by halving the batch, and each half waits once: keep the wait short.
+    "lock_timeout": str(LANE_LOCK_TIMEOUT_MS),
 }
 
 
