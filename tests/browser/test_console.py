@@ -21,8 +21,6 @@ from e2e.processes import (
     wait_for_text,
 )
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser's driver: uv sync --group system")
-
 pytestmark = pytest.mark.system
 
 CHROMIUM: Final = "/usr/bin/chromium"
@@ -115,7 +113,7 @@ class Watched:
 
     def wait_for_refresh(self) -> None:
         """Until the page has read its numbers anew."""
-        playwright.expect(self.page.get_by_role("status")).to_have_text("live", timeout=PATIENCE_MS)
+        expect(self.page.get_by_role("status")).to_have_text("live", timeout=PATIENCE_MS)
 
     def require_no_complaint(self) -> None:
         assert self.complaints == []
@@ -124,7 +122,10 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
+    # The driver is installed for `make test-system` alone, so this file must load without it.
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         yield chromium
         chromium.close()
@@ -161,6 +162,13 @@ def watched(browser: Any) -> Iterator[Watched]:
     context.close()
 
 
+def expect(locator: Any) -> Any:
+    """What Playwright asserts about a locator, waiting until it is so."""
+    from playwright.sync_api import expect
+
+    return expect(locator)
+
+
 def amount_of(page: Any, asset: str, account: str) -> Any:
     """Where the page shows what an account holds."""
     return page.locator(f'td[data-asset="{asset}"][data-account="{account}"]')
@@ -182,13 +190,13 @@ def test_the_page_of_an_empty_database_says_how_to_begin(
 def test_numbers_change_without_a_reload(watched: Watched, house: House) -> None:
     house.deposit("alice", "USD", "5000", "first")
     watched.open(house.addresses.admin)
-    playwright.expect(amount_of(watched.page, "USD", "player_wallet")).to_have_text(render_grouped(5000))
+    expect(amount_of(watched.page, "USD", "player_wallet")).to_have_text(render_grouped(5000))
     watched.page.evaluate("window.isTheSamePage = true")
     house.deposit("alice", "USD", "1250", "second")
     wallet = amount_of(watched.page, "USD", "player_wallet")
-    playwright.expect(wallet).to_have_text(render_grouped(6250), timeout=PATIENCE_MS)
-    playwright.expect(amount_of(watched.page, "USD", "operator_cash")).to_have_text(render_grouped(-6250))
-    playwright.expect(watched.page.locator("#glance")).to_contain_text("balanced")
+    expect(wallet).to_have_text(render_grouped(6250), timeout=PATIENCE_MS)
+    expect(amount_of(watched.page, "USD", "operator_cash")).to_have_text(render_grouped(-6250))
+    expect(watched.page.locator("#glance")).to_contain_text("balanced")
     assert watched.page.evaluate("window.isTheSamePage") is True
     watched.require_no_complaint()
 
@@ -197,9 +205,7 @@ def test_an_asset_that_is_new_appears_without_a_reload(watched: Watched, house: 
     house.deposit("bob", "EUR", "1", "bob-first")
     watched.open(house.addresses.admin)
     house.deposit("bob", "JPY", "700", "bob-yen")
-    playwright.expect(amount_of(watched.page, "JPY", "player_wallet")).to_have_text(
-        "700", timeout=PATIENCE_MS
-    )
+    expect(amount_of(watched.page, "JPY", "player_wallet")).to_have_text("700", timeout=PATIENCE_MS)
     watched.require_no_complaint()
 
 
@@ -231,7 +237,7 @@ def test_the_demo_is_summed_up(watched: Watched, after_demo: str) -> None:
     assert "duplicates absorbed" in said
     for invariant in ("I1", "I2", "I3", "I5", "I7", "I8", "I10"):
         row = watched.page.locator(".claims dt", has_text=re.compile(f"^{invariant} "))
-        playwright.expect(row.locator("xpath=following-sibling::dd[1]")).to_have_text("held")
+        expect(row.locator("xpath=following-sibling::dd[1]")).to_have_text("held")
     assert watched.page.locator(".broken").count() == 0
     watched.require_no_complaint()
 
@@ -251,7 +257,7 @@ def test_a_refresh_leaves_the_keyboard_where_it_is(watched: Watched, house: Hous
     watched.open(house.addresses.admin)
     watched.page.locator("#accounts").focus()
     house.deposit("carol", "GBP", "2", "carol-second")
-    playwright.expect(amount_of(watched.page, "GBP", "player_wallet")).to_have_text("3", timeout=PATIENCE_MS)
+    expect(amount_of(watched.page, "GBP", "player_wallet")).to_have_text("3", timeout=PATIENCE_MS)
     assert watched.page.evaluate("document.activeElement.id") == "accounts"
 
 
@@ -274,4 +280,4 @@ def test_the_page_says_when_the_gateway_is_gone(watched: Watched, tmp_path: Path
     with deployment(tmp_path, addresses):
         watched.open(addresses.admin)
         watched.wait_for_refresh()
-    playwright.expect(watched.page.get_by_role("status")).to_contain_text("not live", timeout=PATIENCE_MS)
+    expect(watched.page.get_by_role("status")).to_contain_text("not live", timeout=PATIENCE_MS)

@@ -20,11 +20,12 @@ from lane_desk import (
 from msgspec import structs
 
 from croupier.errors import REFERENCE_CONFLICT, UNAUTHENTICATED, CroupierError
+from croupier.ids import bucket_of
 from croupier.moneypath.commands import Call, Nonce
 from croupier.moneypath.outcomes import ALREADY_ROLLED_BACK, OK, Outcome
 from croupier.runtime.database import create_pool
 from croupier.runtime.duties import do_duties
-from model.calls import NOW, POOL, call, deposit, jackpot, open_session, rollback, win
+from model.calls import NOW, POOL, call, deposit, jackpot, open_session, rollback, win, withdrawal
 
 EFFECTS = "SELECT count(*) FROM journal_entry WHERE reference = $1"
 
@@ -190,3 +191,47 @@ def welcome(player_id: str, mark: str) -> list[Call]:
     own = deposit(f"{mark}-{player_id}", 10, player_id=player_id)
     opened = open_session(IDS.new(0), player_id=player_id)
     return [attempt(call(action), player_id) for action in (shared, own, opened)]
+
+
+async def test_an_account_that_is_opened_while_a_lane_waits_is_locked_before_it_is_decided_on(
+    database_url: str,
+) -> None:
+    """Three processes: one opens the player's wallet, two withdraw more than half of it while they wait for others.
+
+    Found by review: a row committed during the wait for a lock was read and not held, and paid twice in 44 of 60 runs.
+    """
+    async with open_desk(database_url) as a, open_desk(database_url) as b, open_desk(database_url) as c:
+        for number in range(40):
+            early, middle, late = _three_players(number)
+            for desk, player in ((a, early), (a, middle)):
+                await desk.ask_all([_deposit(f"first-{player}", player, 10)])
+            answers = await asyncio.gather(
+                a.ask_all(
+                    [
+                        _deposit(f"a1-{number}", early, 1),
+                        _deposit(f"a2-{number}", middle, 1),
+                        _deposit(f"a3-{number}", late, 100),
+                    ]
+                ),
+                b.ask_all([_deposit(f"b1-{number}", early, 1), _withdraw(f"b2-{number}", late)]),
+                c.ask_all([_deposit(f"c1-{number}", middle, 1), _withdraw(f"c2-{number}", late)]),
+            )
+            paid = [group[-1] for group in answers[1:]]
+            assert sum(isinstance(one, Outcome) and one.is_approved for one in paid) <= 1
+    await require_sound_books(database_url)
+
+
+def _three_players(number: int) -> tuple[str, str, str]:
+    """Player ids whose buckets rise in this order, as lanes lock them."""
+    names = [f"race-{number}-{suffix}" for suffix in range(12)]
+    low, *_, high = sorted(names, key=bucket_of)
+    middle = sorted(names, key=bucket_of)[6]
+    return low, middle, high
+
+
+def _deposit(reference: str, player: str, amount: int) -> Call:
+    return attempt(call(deposit(reference, amount, player_id=player)), player)
+
+
+def _withdraw(reference: str, player: str) -> Call:
+    return attempt(call(withdrawal(reference, 60, player_id=player)), player)

@@ -17,7 +17,7 @@ from croupier.errors import Violation
 from croupier.ids import IdSource
 from croupier.play.round import Round, RoundState, settle
 from croupier.play.session import Session, SessionEvent
-from croupier.wallet.accounts import MATERIALISED, WALLET, AccountKey, Leg, imbalance
+from croupier.wallet.accounts import MATERIALISED, POOL, WALLET, AccountKey, Leg, imbalance
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -236,6 +236,10 @@ class Facts:
 
     def _move(self, leg: Leg, bucket: int) -> int:
         key = leg.account_in(bucket)
+        if leg.kind == POOL and key not in self.balances:
+            raise Violation(
+                f"jackpot pool {leg.owner} in {leg.asset} was not loaded, so its balance is not known"
+            )
         balance = self.balances.get(key, 0) + leg.amount
         if balance < 0 and leg.kind == WALLET:
             raise Violation(f"a wallet in {leg.asset} would go below zero")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final
 
+import asyncpg
+
 
 class Fault(Enum):
     """Why a batch did not commit."""
@@ -21,18 +23,20 @@ class Fault(Enum):
 
 _RACES: Final = frozenset({"CR001", "40001", "40P01", "23505"})
 _BUSY: Final = frozenset({"55P03", "57014"})
-_LOST_CLASSES: Final = frozenset({"08", "57", "53"})
-_READ_ONLY: Final = "25006"
-"""A server that became read-only in a failover: another connection finds the one that takes writes."""
+_LOST_CLASSES: Final = frozenset({"08", "28", "3D", "53", "57", "58"})
+"""Connection, login, database, resources, the operator's intervention, the server's own I/O."""
+_LOST_STATES: Final = frozenset({"25006", "25P03"})
+"""A server that became read-only in a failover, a transaction the server gave up: another connection may do."""
+_UNREACHABLE: Final = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def classify(error: BaseException) -> Fault:
     """The kind of fault an error of the driver, or of the socket below it, stands for."""
     state = getattr(error, "sqlstate", None)
     if state is None:
-        return Fault.LOST
+        return Fault.LOST if isinstance(error, _UNREACHABLE) else Fault.ITEM
     if state in _BUSY:
         return Fault.BUSY
     if state in _RACES:
         return Fault.RACE
-    return Fault.LOST if state == _READ_ONLY or state[:2] in _LOST_CLASSES else Fault.ITEM
+    return Fault.LOST if state in _LOST_STATES or state[:2] in _LOST_CLASSES else Fault.ITEM

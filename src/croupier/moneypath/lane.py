@@ -28,6 +28,10 @@ _log = structlog.get_logger("croupier.lane")
 _JITTER: Final = random.Random()  # noqa: S311 (spreads retries, guards nothing)
 
 
+HURRIED_MS: Final = 50
+"""How long the halves of a batch wait for a player that is held elsewhere."""
+
+
 class LaneSettings(Struct, frozen=True, kw_only=True):
     """The bounds of a lane."""
 
@@ -74,8 +78,10 @@ class Lane:
         make_stamp: Callable[[], Stamp],
         settings: LaneSettings,
         observe: Callable[[BatchRecord], None],
+        on_death: Callable[[], None] = lambda: None,
     ) -> None:
         self._number = number
+        self._on_death = on_death
         self._connect = connect
         self._make_stamp = make_stamp
         self._settings = settings
@@ -95,6 +101,17 @@ class Lane:
     def start(self) -> None:
         """Begin to decide."""
         self._task = asyncio.create_task(self._run(), name=f"lane-{self._number}")
+        self._task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        """A lane that ends by a fault of its own takes nothing more in, and says so to whoever can replace it."""
+        if task.cancelled() or task.exception() is None:
+            return
+        self._is_draining = True
+        _log.error("lane_died", lane=self._number, exc_info=task.exception())
+        self._fail(list(self._waiting), "this process is stopping")
+        self._waiting.clear()
+        self._on_death()
 
     def submit(self, call: Call) -> asyncio.Future[tuple[Outcome, ...]]:
         """Queue a call; the future gives its outcomes, or raises its CroupierError.
@@ -117,7 +134,7 @@ class Lane:
         self._is_draining = True
         self._wake.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait({self._task})
         await self._disconnect()
 
     def _retry_after_s(self) -> int:
@@ -148,13 +165,20 @@ class Lane:
             self._rate_per_s += (len(batch) / duration_s - self._rate_per_s) / 8
         self._observe(BatchRecord(self._number, len(batch), duration_s, result))
 
-    async def _settle(self, batch: list[_Item]) -> str:
-        """Answer every call of the batch, whatever happens to the database."""
+    async def _settle(self, batch: list[_Item], *, is_hurried: bool = False) -> str:
+        """Answer every call of the batch, whatever happens to the database.
+
+        Halves of a batch that met a held player are hurried: only a call that stands alone waits its full time.
+        """
+        lock_wait_ms = HURRIED_MS if is_hurried and len(batch) > 1 else None
         races, lost_at = 0, None
         while True:
             try:
                 connection = await self._connected()
-                answers = await run_transaction(connection, [item.call for item in batch], self._make_stamp)
+                calls = [item.call for item in batch]
+                answers = await run_transaction(
+                    connection, calls, self._make_stamp, lock_wait_ms=lock_wait_ms
+                )
             except Exception as error:  # noqa: BLE001 (the worker loop: every fault ends in an answer)
                 fault = classify(error)
                 _log.warning(
@@ -174,15 +198,15 @@ class Lane:
                     return self._fail(batch, "the database did not come back in time")
                 await asyncio.sleep(_JITTER.uniform(0.02, 0.2))
             elif len(batch) > 1:
-                return await self._split(batch)
+                return await self._split(batch, is_hurried=is_hurried or fault is Fault.BUSY)
             else:
                 return await self._fail_alone(batch[0], fault)
 
-    async def _split(self, batch: list[_Item]) -> str:
+    async def _split(self, batch: list[_Item], *, is_hurried: bool) -> str:
         """Halve a batch that cannot be written, until the call that causes it stands alone."""
         middle = len(batch) // 2
-        await self._settle(batch[:middle])
-        await self._settle(batch[middle:])
+        await self._settle(batch[:middle], is_hurried=is_hurried)
+        await self._settle(batch[middle:], is_hurried=is_hurried)
         return "split"
 
     def _fail(self, batch: Sequence[_Item], detail: str) -> str:

@@ -22,8 +22,11 @@ class Lanes:
         make_stamp: Callable[[], Stamp],
         settings: LaneSettings,
         observe: Callable[[BatchRecord], None] = lambda _: None,
+        on_death: Callable[[], None] = lambda: None,
     ) -> None:
-        self._lanes = [Lane(number, connect, make_stamp, settings, observe) for number in range(count)]
+        self._lanes = [
+            Lane(number, connect, make_stamp, settings, observe, on_death) for number in range(count)
+        ]
 
     def start(self) -> None:
         """Start every lane."""

@@ -23,14 +23,21 @@ _log = structlog.get_logger("croupier.moneypath")
 
 
 async def run_transaction(
-    connection: Connection, calls: Sequence[Call], make_stamp: Callable[[], Stamp]
+    connection: Connection,
+    calls: Sequence[Call],
+    make_stamp: Callable[[], Stamp],
+    *,
+    lock_wait_ms: int | None = None,
 ) -> list[Answer]:
     """Decide a batch and make it durable. The answers are in the order of the calls.
 
+    `lock_wait_ms` shortens the wait for players that somebody else holds; None leaves the connection's own.
     Raises whatever the driver raises; nothing of the batch is visible then, unless the commit's reply was lost.
     """
     await connection.execute("BEGIN")
     try:
+        if lock_wait_ms is not None:
+            await connection.execute(f"SET LOCAL lock_timeout = {lock_wait_ms:d}")
         facts, replayed = await load_facts(connection, calls)
         # The clock is read after the locks are held, so that later decisions never carry earlier times.
         stamp = make_stamp()

@@ -115,8 +115,8 @@ def _arguments(facts: Facts, rows: Rows, now: datetime) -> tuple[Any, ...]:
         sorted(rows.buckets),
         # Sorted, so that two processes inserting the same references wait for each other in one order.
         sorted(rows.references, key=lambda row: row[:2]),
-        rows.claims,
-        rows.marks,
+        sorted(rows.claims, key=lambda row: row[:2]),
+        sorted(rows.marks),
         rows.entries,
         rows.postings,
         accounts,

@@ -129,7 +129,7 @@ async def _decide(
     )
     outcome = await exchange.submit(call)
     if outcome.answer is not None:
-        return answer_again(outcome.answer)
+        return answer_again(outcome.answer, is_repeat=outcome.is_repeat)
     return Response(view_cash(outcome), status_code=200)
 
 

@@ -9,7 +9,8 @@ from litestar import Response
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
 
 
-def answer_again(stored: tuple[int, str]) -> Response[Any]:
-    """The answer that this Idempotency-Key got before, byte for byte."""
+def answer_again(stored: tuple[int, str], *, is_repeat: bool) -> Response[Any]:
+    """The answer kept under this Idempotency-Key, byte for byte; not marked when this very attempt made it."""
     status, body = stored
-    return Response(body.encode(), status_code=status, headers=REPLAYED, media_type="application/json")
+    headers = REPLAYED if is_repeat else None
+    return Response(body.encode(), status_code=status, headers=headers, media_type="application/json")

@@ -114,7 +114,7 @@ async def close_session(
     )
     call = exchange.call(session.player_id, command, time_source=OURS, idempotency=idempotency)
     outcome = await exchange.submit(call)
-    headers = None if outcome.answer is None else REPLAYED
+    headers = REPLAYED if outcome.is_repeat and outcome.answer is not None else None
     return Response(await _load(request, known), status_code=200, headers=headers)
 
 

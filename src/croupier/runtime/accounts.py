@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -15,18 +15,29 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {"croupier_v1": CROUPIER_V1}
 """Every adapter there is, by protocol and version."""
 
 
-def build_accounts(config: Config, keys: ResolvedKeys) -> dict[str, tuple[ProviderAccount, Adapter]]:
-    """Accounts and adapters by provider id."""
+def build_accounts(
+    config: Config, keys: ResolvedKeys, *, used_pools: Iterable[str] = ()
+) -> dict[str, tuple[ProviderAccount, Adapter]]:
+    """Accounts and adapters by provider id.
+
+    `used_pools` have balances already: sessions may be pinned to them although the configuration has moved on.
+    """
+    used = frozenset(used_pools)
     book = ContractBook(config.contracts)
     groups = {game.id: game for game in config.games}
     return {
-        provider.id: (_account(config, provider, keys, book, groups), ADAPTERS[provider.adapter])
+        provider.id: (_account(config, provider, keys, book, groups, used), ADAPTERS[provider.adapter])
         for provider in config.providers
     }
 
 
 def _account(
-    config: Config, provider: Provider, keys: ResolvedKeys, book: ContractBook, games: Mapping[str, Game]
+    config: Config,
+    provider: Provider,
+    keys: ResolvedKeys,
+    book: ContractBook,
+    games: Mapping[str, Game],
+    used_pools: frozenset[str],
 ) -> ProviderAccount:
     own = keys.providers[provider.id]
 
@@ -45,5 +56,5 @@ def _account(
         assets=config.asset_registry(),
         contract_for=contract_for,
         window_s=provider.window_s,
-        pools=tuple(sorted(pool for pool in pools if pool is not None)),
+        pools=tuple(sorted(used_pools | {pool for pool in pools if pool is not None})),
     )

@@ -14,6 +14,7 @@ APP_ROLE: Final = "croupier_app"
 OWNER_ROLE: Final = "croupier_owner"
 
 CONNECT_TIMEOUT_S: Final = 10.0
+SILENCE_S: Final = 5.0
 APP_STATEMENT_TIMEOUT_MS: Final = 10_000
 APP_LOCK_TIMEOUT_MS: Final = 5_000
 LANE_LOCK_TIMEOUT_MS: Final = 1_000
@@ -35,6 +36,8 @@ _LANE_SETTINGS: Final = {
     "jit": "off",
     # A stuck wallet is found by halving the batch, and each half waits once: keep the wait short.
     "lock_timeout": str(LANE_LOCK_TIMEOUT_MS),
+    # What is acknowledged is durable, whatever a role or a database sets as its default.
+    "synchronous_commit": "on",
 }
 
 
@@ -115,7 +118,11 @@ async def connect_app(
     """
     settings = app_settings(lane=lane, application_name=application_name)
     return await asyncpg.connect(
-        require_database_url(url), timeout=CONNECT_TIMEOUT_S, server_settings=settings
+        require_database_url(url),
+        timeout=CONNECT_TIMEOUT_S,
+        # A server that is gone without a word is noticed by us, a little later than it would notice by itself.
+        command_timeout=APP_STATEMENT_TIMEOUT_MS / 1000 + SILENCE_S if lane else None,
+        server_settings=settings,
     )
 
 

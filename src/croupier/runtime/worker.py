@@ -63,7 +63,14 @@ class Worker:
             self._stamp,
             LaneSettings(batch=limits.batch, queue=limits.lane_queue),
             self._observe_batch,
+            self._end,
         )
+        self._server: uvicorn.Server | None = None
+
+    def _end(self) -> None:
+        """Stop serving; the supervisor starts another worker."""
+        if self._server is not None:
+            self._server.should_exit = True
 
     def _stamp(self) -> Stamp:
         now = _now()
@@ -144,8 +151,9 @@ class Worker:
     async def serve(self, listener: socket.socket) -> None:
         """Serve until asked to stop; then answer what was accepted, decide what is queued, and end."""
         keys = resolve_keys(self._config, os.environ)
-        accounts = build_accounts(self._config, keys)
         pool = await create_pool(self._url, min_size=1, max_size=8)
+        used = await pool.fetch("SELECT DISTINCT owner FROM account WHERE kind = 'jackpot_pool'")
+        accounts = build_accounts(self._config, keys, used_pools=[row["owner"] for row in used])
         self._lanes.start()
         operator = build_operator_app(
             self._config,
@@ -177,19 +185,16 @@ class Worker:
         watch = asyncio.create_task(self._follow_supervisor(pool))
         sys.stdout.buffer.write(READY_LINE)
         sys.stdout.buffer.flush()
+        self._server = server
         _settle_memory()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, _ask_to_end, server)
+            asyncio.get_running_loop().add_signal_handler(number, self._end)
         # `serve` would end the process by the signal itself, before what is queued was decided.
         await server._serve([listener])
         await self._lanes.drain()
         await operator.close()
         pool.terminate()
         watch.cancel()
-
-
-def _ask_to_end(server: uvicorn.Server) -> None:
-    server.should_exit = True
 
 
 def _settle_memory() -> None:

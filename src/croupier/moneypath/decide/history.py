@@ -105,7 +105,18 @@ def record(
         breaks = (*breaks, _win_without_bet(call, stamp, after, round_))
     closing = _close(call, after, round_, stamp)
     if closing is None:
-        return Effects(reference, None, None, mark, entries, after, round_, (event,), breaks=breaks)
+        return Effects(
+            reference,
+            None,
+            None,
+            mark,
+            entries,
+            after,
+            round_,
+            (event,),
+            happening.change.settles_rounds,
+            breaks,
+        )
     closing_event, closing_entry = closing
     return Effects(
         reference,

@@ -70,7 +70,7 @@ def decide_fail(facts: Facts, call: Call, command: FailLaunch, stamp: Stamp) -> 
         return refuse(session)
     if session.state == State.FAILED:
         return Verdict(outcome=_answer(session, is_repeat=True))
-    if session.state not in (State.CREATED, State.LAUNCHED):
+    if session.state not in (State.CREATED, State.LAUNCHED) or session.launch_url is not None:
         return refuse(
             CroupierError(ILLEGAL_TRANSITION, f"the session is {session.state}; it cannot fail to launch")
         )
@@ -79,7 +79,7 @@ def decide_fail(facts: Facts, call: Call, command: FailLaunch, stamp: Stamp) -> 
         occurred_at=stamp.now,
         code=command.reason,
         to_state=State.FAILED.value,
-        change=Change(),
+        change=Change(settles_rounds=True),
     )
     return _move(call, session, happening, stamp)
 
@@ -96,6 +96,10 @@ def decide_close(facts: Facts, call: Call, command: CloseSession, stamp: Stamp) 
     else:
         return Verdict(outcome=_answer(session, is_repeat=True))
     happening = Happening(
-        cause="closed", occurred_at=stamp.now, code=command.reason, to_state=target.value, change=Change()
+        cause="closed",
+        occurred_at=stamp.now,
+        code=command.reason,
+        to_state=target.value,
+        change=Change(settles_rounds=target is State.CANCELLED),
     )
     return _move(call, session, happening, stamp)

@@ -39,6 +39,8 @@ from croupier.providers.adapters.croupier_v1 import wire
 from croupier.providers.contract import Context, Decoded, DecodeRefused, Verified
 from croupier.providers.strict_json import decode_strict
 
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 9998
 CREDITS: Final = frozenset({"win", "bet_win", "rollback"})
 """Operations that give a player money: when one is refused, finance is told."""
 
@@ -230,12 +232,10 @@ def _contribution(text: str | None) -> tuple[int, str | None]:
 
 
 def _moment(value: datetime) -> datetime:
-    if value.tzinfo is UTC:
-        return value
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise _malformed("occurred_at", "it must lie between the years 1 and 9999 in UTC") from None
+    # Beyond these years the database would keep an infinity instead of the time.
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise _malformed("occurred_at", f"it must lie between the years {FIRST_YEAR} and {LAST_YEAR}")
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 def _contract(body: wire.WinBody, context: Context, at: datetime) -> Contract:
