@@ -14,11 +14,13 @@ from croupier.moneypath.outcomes import Outcome
 from croupier.play.round import Round
 from croupier.play.session import Session, SessionEvent
 from croupier.wallet.accounts import CASH_FUND, CLEARING, NO_FUND, RECEIVABLE, WALLET, AccountKey
+from croupier.wallet.accounts import POOL as POOL_KIND
 from model.calls import (
     ASSET,
     NOW,
     OTHER_PLAYER,
     PLAYER,
+    POOL,
     PROVIDER,
     SESSION,
     call,
@@ -45,7 +47,16 @@ class Desk:
 
     def put(self, request: Call) -> Answer:
         """The answer to a whole call."""
+        self._load_pools(request)
         return decide_call(self.facts, request, Stamp(self.now, self._ids, self.now + BET_GRACE))
+
+    def _load_pools(self, request: Call) -> None:
+        """What the loader does: the pool's row in the call's bucket is there, in every asset the call may touch."""
+        named = {getattr(action, "asset", None) for action in request.actions}
+        named |= {reference.asset for reference in self.facts.references.values()}
+        for asset in named - {None}:
+            key = AccountKey(POOL_KIND, POOL, str(asset), NO_FUND, request.bucket)
+            self.facts.balances.setdefault(key, 0)
 
     def decide(self, *actions: Action, **fields: object) -> tuple[Outcome, ...]:
         """The outcomes of a new call with these actions; fails when it is an error."""

@@ -279,7 +279,7 @@ class Ledger:
         if isinstance(action, commands.ConfirmLaunch):
             after = "launched" if state == "created" else state
         elif isinstance(action, commands.FailLaunch):
-            if state not in ("created", "launched"):
+            if state not in ("created", "failed"):
                 raise Refused("illegal_transition")
             after = "failed"
         elif state in ("created", "launched"):

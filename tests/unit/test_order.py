@@ -297,7 +297,15 @@ class TestLateBet:
         desk.one(close_round())
         assert told(desk.one(bet())) == ("declined", "round_closed")
 
-    @pytest.mark.parametrize("end", [(close_session(),), (fail(),), (bet("b0"), close_session())])
+    def test_when_the_launch_failed_is_declined_for_ever(self):
+        desk = Desk()
+        desk.one(deposit("funds", 1_000))
+        desk.one(open_session())
+        desk.one(fail())
+        assert told(desk.one(bet())) == ("declined", "session_not_active")
+        assert told(desk.one(bet())) == ("declined", "session_not_active")
+
+    @pytest.mark.parametrize("end", [(close_session(),), (bet("b0"), close_session())])
     def test_when_the_session_is_not_open_for_play_is_declined_for_ever(self, end):
         desk = open_desk()
         for action in end:
