@@ -29,8 +29,9 @@ INVARIANTS = ("I1", "I2", "I3", "I5", "I7", "I8", "I10")
 
 def check(invariant: str, *, broken: bool = False) -> CheckResult:
     offenders = ("posting 7 does not fit",) if broken else ()
-    status = "broken" if broken else "held"
-    return CheckResult("a_check", invariant, "a claim", status, len(offenders), offenders)
+    return CheckResult(
+        "a_check", invariant, "a claim", "broken" if broken else "held", len(offenders), offenders
+    )
 
 
 def ledger(*broken: str) -> LedgerReport:

@@ -69,6 +69,10 @@ RETRYABLE_LOG_LINES = (
 )
 
 
+_RUNNING: list[subprocess.Popen[bytes]] = []
+"""Servers this process launched that have not ended. One may outlive the object that launched it, on purpose."""
+
+
 class EmbeddedServer:
     """One embedded PostgreSQL on one data folder, on 127.0.0.1 with scram-sha-256.
 
@@ -211,6 +215,7 @@ class EmbeddedServer:
 
     def _reap(self) -> None:
         """Collect our own ended postmaster: until somebody does, PostgreSQL takes its id for alive."""
+        _RUNNING[:] = [process for process in _RUNNING if process.poll() is None]
         if self._process is not None and self._process.poll() is not None:
             self._process = None
 
@@ -235,6 +240,7 @@ class EmbeddedServer:
             log_start = cluster.log_file.stat().st_size if cluster.log_file.exists() else 0
             self._port = _choose_port(cluster)
             self._process = _spawn(cluster, {**self._settings, "port": str(self._port)})
+            _RUNNING.append(self._process)
             self._pid = self._process.pid
             is_ready = False
             try:
