@@ -27,14 +27,15 @@ _LOST_CLASSES: Final = frozenset({"08", "28", "3D", "53", "57", "58"})
 """Connection, login, database, resources, the operator's intervention, the server's own I/O."""
 _LOST_STATES: Final = frozenset({"25006", "25P03"})
 """A server that became read-only in a failover, a transaction the server gave up: another connection may do."""
-_UNREACHABLE: Final = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+UNREACHABLE: Final = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What the driver and the socket below it raise, without a SQLSTATE, when nobody is at the other end."""
 
 
 def classify(error: BaseException) -> Fault:
     """The kind of fault an error of the driver, or of the socket below it, stands for."""
     state = getattr(error, "sqlstate", None)
     if state is None:
-        return Fault.LOST if isinstance(error, _UNREACHABLE) else Fault.ITEM
+        return Fault.LOST if isinstance(error, UNREACHABLE) else Fault.ITEM
     if state in _BUSY:
         return Fault.BUSY
     if state in _RACES:

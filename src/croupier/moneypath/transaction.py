@@ -28,13 +28,16 @@ async def run_transaction(
     make_stamp: Callable[[], Stamp],
     *,
     lock_wait_ms: int | None = None,
+    is_begun: bool = False,
 ) -> list[Answer]:
     """Decide a batch and make it durable. The answers are in the order of the calls.
 
+    `is_begun`: the transaction is open already, and has done nothing yet.
     `lock_wait_ms` shortens the wait for players that somebody else holds; None leaves the connection's own.
     Raises whatever the driver raises; nothing of the batch is visible then, unless the commit's reply was lost.
     """
-    await connection.execute("BEGIN")
+    if not is_begun:
+        await connection.execute("BEGIN")
     try:
         if lock_wait_ms is not None:
             await connection.execute(f"SET LOCAL lock_timeout = {lock_wait_ms:d}")
