@@ -198,7 +198,7 @@ async def test_an_account_that_is_opened_while_a_lane_waits_is_locked_before_it_
 ) -> None:
     """Three processes: one opens the player's wallet, two withdraw more than half of it while they wait for others.
 
-    Found by review: a row committed during the wait for a lock was read and not held, and paid twice in 44 of 60 runs.
+    A row committed during the wait for a lock must not be read unless it is held: it was, and most runs paid twice.
     """
     async with open_desk(database_url) as a, open_desk(database_url) as b, open_desk(database_url) as c:
         for number in range(40):
