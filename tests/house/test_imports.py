@@ -32,7 +32,7 @@ ADAPTER_MAY_IMPORT: Final = (
     "msgspec",
 )
 TELEMETRY_MAY_IMPORT: Final = ("croupier.errors", "croupier.ids", "croupier.telemetry")
-SIGNER_MAY_IMPORT: Final = ("croupier_signing",)
+SIGNER_MAY_IMPORT: Final = ("croupier_signing", "cryptography", "rfc8785")
 
 OUTSIDE_WORLD: Final = frozenset({
     "asyncio", "ctypes", "http", "io", "multiprocessing", "os", "random", "secrets", "select", "selectors",
@@ -144,8 +144,8 @@ def test_telemetry_knows_nothing_of_the_domains() -> None:
     refuse(finding for code in files for finding in find_foreign_telemetry_imports(code))
 
 
-def test_the_signer_needs_the_standard_library_only() -> None:
-    rule = "the signer depends on the standard library only"
+def test_the_signer_needs_the_standard_library_and_two_libraries_of_its_trade() -> None:
+    rule = "the signer depends on the standard library, cryptography and rfc8785 only"
     files = code_under("signing/src/")
     refuse(finding for code in files for finding in find_foreign_imports(code, SIGNER_MAY_IMPORT, rule))
 

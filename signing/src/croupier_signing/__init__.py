@@ -3,7 +3,7 @@
 from .canonical import SCHEME, canonical_request, normalise_path, normalise_query
 from .digest import api_key_matches, hash_api_key, payload_digest, random_nonce, random_token
 from .explain import Finding, explain_native
-from .keys import MIN_SECRET_BYTES, SigningKey
+from .keys import MIN_SECRET_BYTES, Key, PrivateKey, PublicKey, SigningKey, read_key
 from .native import (
     MAX_HEADER_BYTES,
     WINDOW_S,
@@ -21,6 +21,9 @@ __all__ = [
     "SCHEME",
     "WINDOW_S",
     "Finding",
+    "Key",
+    "PrivateKey",
+    "PublicKey",
     "RefusalReason",
     "SignatureRefused",
     "SignedParts",
@@ -35,6 +38,7 @@ __all__ = [
     "payload_digest",
     "random_nonce",
     "random_token",
+    "read_key",
     "render_authorization",
     "sign_native",
     "verify_native",
