@@ -31,11 +31,11 @@ from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
 from croupier.providers.adapters.croupier_v1 import ADAPTER
 from croupier.providers.arrival import BodyLimits
-from croupier.providers.client import ClientLimits, LaunchClient
+from croupier.providers.client import ClientLimits, ProviderClient
 from croupier.providers.contract import ProviderAccount
 from croupier.runtime.config import Contract, ContractBook, Game
 from croupier.runtime.database import connect_app, create_pool
-from croupier_signing import SigningKey, hash_api_key, sign_native
+from croupier_signing import MessageRequest, SigningKey, hash_api_key, sign_message, sign_native
 from model.calls import bet, close_round, win
 
 PLAYER = "player-1"
@@ -182,6 +182,24 @@ class House:
         sent |= {name.replace("_", "-"): value for name, value in head.items()}
         return await self.client.request(method, url, content=body, headers=sent)
 
+    def message(
+        self, method: str, url: str, body: bytes = b"", *, scheme: str = "https", **signing: Any
+    ) -> dict[str, str]:
+        """The headers of a request signed by RFC 9421, with these arguments of `sign_message`."""
+        parts = urlsplit(url)
+        request = MessageRequest(
+            method=method,
+            scheme=scheme,
+            authority=self.client.base_url.netloc.decode(),
+            path=parts.path.encode(),
+            query=parts.query.encode(),
+            headers=(),
+            body=body,
+        )
+        key = signing.pop("key", SIGNER)
+        lines = sign_message(key, request, **{"created_s": int(self.deps.now().timestamp())} | signing)
+        return {"Content-Type": "application/json"} | {name.decode(): value.decode() for name, value in lines}
+
     def wallet(self, tail: str = "", player: str = PLAYER, asset: str = "EUR") -> str:
         """The path of a wallet."""
         return f"/v1/wallets/{quote(player, safe='')}/{asset}{tail}"
@@ -250,7 +268,7 @@ async def open_house(url: str, *, deadline_s: float = 5.0) -> AsyncIterator[Hous
 
     lanes = Lanes(2, lambda: connect_app(url, lane=True), stamp, LaneSettings())
     pool = await create_pool(url, min_size=1, max_size=2)
-    launches = LaunchClient(now, ClientLimits(deadline_s=deadline_s))
+    launches = ProviderClient(now, ClientLimits(deadline_s=deadline_s))
     records: list[OperatorRecord] = []
     launched: list[LaunchRecord] = []
     calls: list[Call] = []

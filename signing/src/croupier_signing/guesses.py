@@ -78,7 +78,7 @@ def _all_guesses(base: Attempt, request: RawRequest) -> Iterator[Guess]:
     yield from _query_guesses(base, request)
     yield from _clock_guesses(base)
     yield from _body_guesses(base, request.body)
-    yield from _secret_guesses(base.secret)
+    yield from secret_guesses(base.secret)
     yield Guess("separator", b"\r\n", "the lines were joined by CRLF; they are joined by LF")
     yield Guess("separator", b"", "the lines were joined by nothing; they are joined by LF")
     yield Guess("separator", b"\\n", "the lines were joined by a backslash and an n; they are joined by LF")
@@ -160,11 +160,12 @@ def _body_guesses(base: Attempt, body: bytes) -> Iterator[Guess]:
         "body", base64.b64encode(digest), "the body's digest was signed in base64; it is lower-case hex"
     )
     yield Guess("body", body, "the body itself was signed; its SHA-256 in lower-case hex is")
-    for other, message in _other_bodies(body):
+    for other, message in other_bodies(body):
         yield Guess("body", sha256(other).hexdigest().encode(), message)
 
 
-def _other_bodies(body: bytes) -> Iterator[tuple[bytes, str]]:
+def other_bodies(body: bytes) -> Iterator[tuple[bytes, str]]:
+    """Bodies that may have been signed in place of this one, each with how to tell the signer so."""
     yield b"", "an empty body was signed but a body was sent"
     yield body.strip(), "the body was signed without the white space around it"
     yield body + b"\n", "the body was signed with a newline at the end that was not sent"
@@ -202,7 +203,8 @@ def _dump(
     return text.encode("utf-8", "surrogatepass")
 
 
-def _secret_guesses(secret: bytes) -> Iterator[Guess]:
+def secret_guesses(secret: bytes) -> Iterator[Guess]:
+    """The secret as it may have been handed over, misread; the messages never hold it."""
     yield Guess("secret", secret.hex().encode(), "the signer used the hex text of the secret, not its bytes")
     yield Guess(
         "secret", base64.b64encode(secret), "the signer used the base64 text of the secret, not its bytes"

@@ -52,6 +52,11 @@ class PublicKey:
         _require_id(self.id)
         _require_strong(self.id, self.material)
 
+    @property
+    def is_rsa(self) -> bool:
+        """Whether the schemes that sign with RSA can use it."""
+        return isinstance(self.material, rsa.RSAPublicKey)
+
     def __repr__(self) -> str:
         return f"PublicKey(id={self.id!r}, {_describe(self.material)})"
 

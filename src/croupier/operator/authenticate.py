@@ -1,7 +1,8 @@
-"""Who is calling: a bearer token known by its hash, or a native signature (docs/reference/signature.md)."""
+"""Who is calling: a bearer token known by its hash, or a native or RFC 9421 signature (docs/reference/signature.md)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,11 +16,16 @@ from croupier.providers.arrival import Head
 from croupier_signing import (
     SCHEME,
     WINDOW_S,
+    Algorithm,
+    MessageRequest,
+    Policy,
     RefusalReason,
     SignatureRefused,
     SignedParts,
+    VerifiedMessage,
     api_key_matches,
     parse_authorization,
+    verify_message,
     verify_native,
 )
 
@@ -32,6 +38,14 @@ _REFUSALS: Final = {
     RefusalReason.STALE: "the timestamp is outside the window; set the clock and sign anew",
     RefusalReason.MISMATCH: "no key fits: the token, or the signature of these very bytes, is not right",
 }
+_MESSAGE_MALFORMED: Final = (
+    "the signature cannot be read, or lacks one of @method, @path, @query, content-digest, created, keyid,"
+    " nonce"
+)
+_MESSAGE_FIELDS: Final = frozenset({b"signature-input", b"signature"})
+_MESSAGE_POLICY: Final = Policy(parameters=("nonce",), algorithms=(Algorithm.HMAC_SHA256,))
+# TLS may end at a proxy, so which of the two the caller used cannot be seen here.
+_SCHEMES: Final = ("https", "http")
 
 
 class Caller(Struct, frozen=True):
@@ -54,6 +68,12 @@ def authorization_of(head: Head) -> str:
 def is_signed(authorization: str) -> bool:
     """Whether the body is needed to judge the header."""
     return authorization.startswith(SCHEME)
+
+
+def is_message_signed(head: Head) -> bool:
+    """Whether RFC 9421 decides: there is one of its fields and no Authorization, which would come first."""
+    names = {name for name, _ in head.headers}
+    return b"authorization" not in names and not _MESSAGE_FIELDS.isdisjoint(names)
 
 
 def find_bearer(authorization: str, keys: tuple[OperatorKey, ...]) -> Caller:
@@ -89,17 +109,48 @@ def find_signer(
     except SignatureRefused as refusal:
         raise _refused(refusal.reason) from None
     assert key is not None, "no signature verifies without a key"  # noqa: S101 (narrowing)
-    return Caller(key, _nonce(parts))
+    return Caller(key, _nonce(parts.timestamp_s, parts.key_id, parts.nonce))
+
+
+def find_message_signer(head: Head, body: bytes, keys: tuple[OperatorKey, ...], now: datetime) -> Caller:
+    """The caller of an RFC 9421 signature by a shared secret; raises unauthenticated.
+
+    Its nonce is required and, as with a native signature, only claimed here.
+    """
+    known = {key.id: key for key in keys if key.signing_key is not None}
+    try:
+        verified = _verify_message(head, body, known, int(now.timestamp()))
+    except SignatureRefused as refusal:
+        detail = _MESSAGE_MALFORMED if refusal.reason is RefusalReason.MALFORMED else None
+        raise _refused(refusal.reason, detail) from None
+    assert verified.nonce is not None, "the policy asks for a nonce"  # noqa: S101 (narrowing)
+    return Caller(known[verified.key_id], _nonce(verified.created_s, verified.key_id, verified.nonce))
+
+
+def _verify_message(head: Head, body: bytes, known: Mapping[str, OperatorKey], now_s: int) -> VerifiedMessage:
+    keys = [key.signing_key for key in known.values() if key.signing_key is not None]
+    hosts = [value.decode("latin-1") for name, value in head.headers if name == b"host"]
+    authority = hosts[0] if len(hosts) == 1 else ""
+    mismatch = SignatureRefused(RefusalReason.MISMATCH)
+    for scheme in _SCHEMES:
+        request = MessageRequest(head.method, scheme, authority, head.path, head.query, head.headers, body)
+        try:
+            return verify_message(keys, request, now_s=now_s, policy=_MESSAGE_POLICY)
+        except SignatureRefused as refusal:
+            if refusal.reason is not RefusalReason.MISMATCH:
+                raise
+            mismatch = refusal
+    raise mismatch
 
 
 def _signing_key(keys: tuple[OperatorKey, ...], parts: SignedParts) -> OperatorKey | None:
     return next((key for key in keys if key.signing_key is not None and key.id == parts.key_id), None)
 
 
-def _nonce(parts: SignedParts) -> Nonce:
-    expires_s = parts.timestamp_s + 2 * WINDOW_S + NONCE_GRACE_S
-    return Nonce(bucket_of(parts.nonce), parts.key_id, parts.nonce, datetime.fromtimestamp(expires_s, UTC))
+def _nonce(timestamp_s: int, key_id: str, nonce: str) -> Nonce:
+    expires_s = timestamp_s + 2 * WINDOW_S + NONCE_GRACE_S
+    return Nonce(bucket_of(nonce), key_id, nonce, datetime.fromtimestamp(expires_s, UTC))
 
 
-def _refused(reason: RefusalReason) -> CroupierError:
-    return CroupierError(UNAUTHENTICATED, _REFUSALS[reason], reason=reason.value)
+def _refused(reason: RefusalReason, detail: str | None = None) -> CroupierError:
+    return CroupierError(UNAUTHENTICATED, detail or _REFUSALS[reason], reason=reason.value)

@@ -9,7 +9,15 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from croupier.errors import FORBIDDEN, MALFORMED, METHOD_NOT_ALLOWED, CroupierError
-from croupier.operator.authenticate import Caller, authorization_of, find_bearer, find_signer, is_signed
+from croupier.operator.authenticate import (
+    Caller,
+    authorization_of,
+    find_bearer,
+    find_message_signer,
+    find_signer,
+    is_message_signed,
+    is_signed,
+)
 from croupier.operator.intake import OperatorRequest, idempotency_key_of, public_name
 from croupier.operator.permissions import PERMISSIONS, PUBLIC
 
@@ -45,6 +53,8 @@ async def admit(connection: ASGIConnection, handler: BaseRouteHandler) -> None: 
 async def _authenticate(request: OperatorRequest) -> Caller:
     exchange = request.exchange
     deps = exchange.deps
+    if is_message_signed(exchange.head):
+        return find_message_signer(exchange.head, await request.body(), deps.keys, deps.now())
     authorization = authorization_of(exchange.head)
     if is_signed(authorization):
         body = await request.body()
