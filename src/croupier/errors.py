@@ -49,7 +49,9 @@ class CroupierError(Exception):
     """An error of the catalogue with what was wrong this time.
 
     `detail` says what is wrong and what would be right; `field` names the offending member of the request;
-    `reason` is a class within the kind (authentication only); `retry_after_s` is in seconds.
+    `reason` is a class within the kind: of authentication, or `declined` when a conflicting reference was declined.
+    `retry_after_s` is in seconds. `balance` is the wallet's (minor units, asset) where it is known, for protocols whose
+    refusals must carry it.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class CroupierError(Exception):
         field: str | None = None,
         reason: str | None = None,
         retry_after_s: int | None = None,
+        balance: tuple[int, str] | None = None,
     ) -> None:
         super().__init__(f"{kind.code}: {detail}")
         self.kind = kind
@@ -67,6 +70,7 @@ class CroupierError(Exception):
         self.field = field
         self.reason = reason
         self.retry_after_s = retry_after_s
+        self.balance = balance
 
 
 class Violation(Exception):
@@ -94,6 +98,7 @@ UNKNOWN_PROVIDER: Final = _final("unknown_provider", 404, "No provider account h
 UNKNOWN_SESSION: Final = _final("unknown_session", 404, "No session has this id")
 UNKNOWN_PLAYER: Final = _final("unknown_player", 404, "No player has this id")
 UNKNOWN_ROUND: Final = _final("unknown_round", 404, "No round has this id")
+UNKNOWN_TARGET: Final = _final("unknown_target", 404, "The bet this belongs to is not known")
 UNKNOWN_GAME: Final = _final("unknown_game", 404, "No game has this id")
 METHOD_NOT_ALLOWED: Final = _final("method_not_allowed", 405, "This path does not take that method")
 REQUEST_TIMEOUT: Final = ErrorKind(
@@ -103,6 +108,9 @@ REFERENCE_CONFLICT: Final = _final("reference_conflict", 409, "This reference wa
 SESSION_MISMATCH: Final = _final(
     "session_mismatch", 409, "Session, player, asset, game and key do not belong together"
 )
+TARGET_ROLLED_BACK: Final = _final("target_rolled_back", 409, "The bet this belongs to was rolled back")
+TARGET_SETTLED: Final = _final("target_settled", 409, "The bet this belongs to is settled already")
+TOKEN_EXPIRED: Final = _final("token_expired", 409, "This session token is not good any more")
 ILLEGAL_TRANSITION: Final = _final("illegal_transition", 409, "The session's state does not allow this")
 LAUNCH_REFUSED: Final = _final("launch_refused", 409, "The provider refused to open this session")
 IN_FLIGHT: Final = _later("in_flight", 409, "The same request is still being worked on")

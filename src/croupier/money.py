@@ -189,6 +189,41 @@ def render_decimal(minor: int, asset: Asset) -> str:
     return f"{sign}{digits[: -asset.exponent]}.{digits[-asset.exponent :]}"
 
 
+def render_places(minor: int, asset: Asset, places: int) -> str:
+    """Write minor units as decimal text with exactly so many decimals; what is finer is cut off towards zero.
+
+    For answers that show a balance; an amount that is asked for or moved is never cut.
+    """
+    whole, _, fraction = render_decimal(minor, asset).partition(".")
+    return f"{whole}.{fraction[:places].ljust(places, '0')}" if places else whole
+
+
+def parse_scaled(units: int, scale: int, asset: Asset) -> int:
+    """Read a whole number of `scale`-ths of one unit of the asset (356000 of 100000 EUR) as minor units (356).
+
+    Raises MalformedAmount when negative, or AmountNotRepresentable when finer than the asset or beyond 38 digits.
+    """
+    if type(units) is not int or units < 0:
+        raise MalformedAmount("the amount must be a whole number, not negative")
+    minor, finer = divmod(units * int(10**asset.exponent), scale)
+    if finer:
+        raise AmountNotRepresentable(
+            f"amount {units} is finer than {asset.code} allows: {asset.exponent} decimals"
+        )
+    if minor > MAX_MINOR:
+        raise AmountNotRepresentable(f"an amount has at most {MAX_DIGITS} digits")
+    return minor
+
+
+def render_scaled(minor: int, scale: int, asset: Asset) -> int:
+    """Write minor units as a whole number of `scale`-ths of one unit; what is finer is cut off towards zero.
+
+    For answers that show a balance, like `render_places`.
+    """
+    units = abs(minor) * scale // int(10**asset.exponent)
+    return -units if minor < 0 else units
+
+
 class AssetRegistry:
     """The assets a deployment knows: ISO 4217, and what its configuration adds or makes finer.
 

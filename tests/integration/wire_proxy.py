@@ -24,6 +24,8 @@ class Cut(Enum):
     """The server never hears of it."""
     AFTER = auto()
     """The server has committed; its reply is lost."""
+    SILENT = auto()
+    """The server never hears of it, and nobody says a word until the client gives up."""
     LATE = auto()
     """The client is cut off first; the server hears of it when `let_commit` is called."""
 
@@ -123,6 +125,8 @@ class WireProxy:
                     self.cuts += 1
                     replies.cancel()
                     await asyncio.wait({replies})
+                    while cut is Cut.SILENT and await reader.read(CHUNK):
+                        pass
                     await self._lose(cut, chunk, writer, server_reader, server_writer)
                     return
                 server_writer.write(chunk)
@@ -137,7 +141,7 @@ class WireProxy:
         server_reader: asyncio.StreamReader,
         server_writer: asyncio.StreamWriter,
     ) -> None:
-        if cut is Cut.BEFORE:
+        if cut in (Cut.BEFORE, Cut.SILENT):
             return
         if cut is Cut.LATE:
             writer.transport.abort()

@@ -137,6 +137,7 @@ class Ledger:
                 raise NotImplementedError(type(action).__name__)
 
     def _bet(self, call: commands.Call, bet: commands.Bet, now: datetime) -> Told:
+        assert bet.session_id is not None, "the model is native: a bet names its session"
         marks = fingerprint_of(bet)
         known = self._known(call, bet.reference, marks)
         if known:
@@ -224,6 +225,8 @@ class Ledger:
         return self._store(call, marks, Told("approved", code, rollback.reference, balance))
 
     def _close_round(self, call: commands.Call, close: commands.CloseRound) -> Told:
+        assert close.reference is not None, "the model is native: a close has an id and names its session"
+        assert close.session_id is not None
         marks = ("close", None, close.player_id, None, None, close.round_id, None)
         known = self._known(call, close.reference, marks)
         if known:
@@ -333,11 +336,11 @@ class Ledger:
             self._look_at_sessions()
 
     def _book(self, call: commands.Call, marks: tuple[object, ...], line: Line) -> Told:
-        """Let it happen, unless a wallet would become longer than 38 digits."""
+        """Let it happen, unless an account would become longer than 38 digits."""
         before = self.books()
         self.lines.append(line)
         balance = self.balance(line.player, line.asset, line.fund)
-        if balance > LIMIT:
+        if balance > LIMIT or self._is_too_long():
             self.lines.pop()
             return self._store(
                 call, marks, Told("declined", "limit_reached", line.reference, balance - line.amount)
@@ -346,6 +349,11 @@ class Ledger:
         if self.books().get(owed, 0) < before.get(owed, 0):
             self.breaks.add(("receivable", line.reference))
         return self._store(call, marks, Told("approved", "ok", line.reference, balance), line)
+
+    def _is_too_long(self) -> bool:
+        """Whether an account whose balance somebody needs would have more than 38 digits."""
+        needed = ("jackpot_pool", "player_receivable", "operator_clearing")
+        return any(abs(total) > LIMIT for key, total in self.books().items() if key[0] in needed)
 
     def _store(
         self, call: commands.Call, marks: tuple[object, ...], told: Told, line: Line | None = None

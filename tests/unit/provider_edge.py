@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from croupier.errors import UNAUTHENTICATED, CroupierError
 from croupier.ids import IdSource
@@ -16,7 +17,8 @@ from croupier.moneypath.commands import Call, Contract
 from croupier.moneypath.outcomes import APPROVED, OK, Outcome
 from croupier.providers.adapters.croupier_v1 import ADAPTER
 from croupier.providers.callbacks import Callbacks, CallRecord, Edge, EdgeLimits
-from croupier.providers.contract import Context, ProviderAccount, RawRequest, Verified
+from croupier.providers.contract import Context, ProviderAccount
+from croupier.providers.verification import RawRequest, Verified
 from croupier_signing import SigningKey, random_nonce, sign_native
 
 Message = MutableMapping[str, Any]
@@ -153,6 +155,10 @@ class Received:
         return document
 
 
+async def no_seat(provider: str, session_id: UUID | None, references: tuple[str, ...]) -> None:
+    """Nobody sits anywhere: the native protocol always names its player."""
+
+
 class Studio:
     """Calls the callbacks as a server would, and keeps what telemetry was told."""
 
@@ -162,6 +168,8 @@ class Studio:
         edge = Edge(
             accounts={"studio": (ACCOUNT, ADAPTER)},
             submit=self.money.submit,
+            find_seat=no_seat,
+            new_token=random_nonce,
             ids=IdSource(),
             now=lambda: NOW,
             observe=self.records.append,

@@ -117,10 +117,6 @@ def test_a_player_nobody_knows_is_refused(desk, action):
     assert desk.refusal(action).kind.code == "unknown_player"
 
 
-def test_a_plain_win_names_its_session(desk):
-    assert desk.refusal(sessionless(win())).kind.code == "malformed"
-
-
 @pytest.mark.parametrize("wrong", [{"player_id": OTHER_PLAYER}, {"asset": "USD"}])
 def test_a_cancellation_must_agree_with_its_withdrawal(desk, wrong):
     desk.one(withdrawal())
@@ -148,7 +144,7 @@ class TestRefusedCreditsAreFinancesWork:
             win(asset="USD"),
             win(session_id=OTHER_SESSION),
             sessionless(jackpot(player_id="nobody")),
-            sessionless(promo(), contract=None),
+            sessionless(win(player_id="nobody")),
             rollback(player_id="nobody"),
             rollback("rb1", "rb1"),
         ],

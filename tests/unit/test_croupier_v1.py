@@ -17,6 +17,7 @@ from provider_edge import (
     CONTRACT,
     KEY,
     NOW_S,
+    ROLLBACK,
     SESSION_TEXT,
     WIN,
     to_bytes,
@@ -30,10 +31,11 @@ from croupier.moneypath.commands import Action, Bet, CloseRound, Rollback, Win, 
 from croupier.moneypath.outcomes import Outcome
 from croupier.providers.adapters.croupier_v1 import ADAPTER, wire
 from croupier.providers.adapters.croupier_v1.adapter import OPERATIONS
-from croupier.providers.adapters.croupier_v1.wire_schemas import SCHEMA_FOLDER, render_schemas
 from croupier.providers.contract import (
     Attempt,
+    Decoded,
     DecodeRefused,
+    Failure,
     Launched,
     LaunchOrder,
     LaunchRefused,
@@ -41,11 +43,11 @@ from croupier.providers.contract import (
     Reply,
     TransportFault,
 )
+from croupier.providers.wire_schemas import render_schemas, schema_folder
 from croupier_signing import parse_authorization, verify_native
 
-FIXTURES = {
-    path.stem: json.loads(path.read_text()) for path in sorted(SCHEMA_FOLDER.parent.glob("fixtures/*.json"))
-}
+FOLDER = schema_folder("croupier_v1").parent
+FIXTURES = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("fixtures/*.json"))}
 CALLS = [name for name, fixture in FIXTURES.items() if "outcomes" in fixture]
 PROBLEMS = [name for name, fixture in FIXTURES.items() if "error" in fixture]
 
@@ -57,7 +59,9 @@ def outcome_of(recorded: dict[str, Any]) -> Outcome:
 
 
 def decoded(body: dict[str, Any] | bytes, operation: str) -> tuple[Action, ...]:
-    return ADAPTER.decode(*verified(body, operation)).actions
+    call = ADAPTER.decode(*verified(body, operation))
+    assert isinstance(call, Decoded)
+    return call.actions
 
 
 def refusal(body: dict[str, Any] | bytes, operation: str) -> CroupierError:
@@ -70,9 +74,11 @@ def refusal(body: dict[str, Any] | bytes, operation: str) -> CroupierError:
 def test_recorded_call_is_decoded_and_answered_as_recorded(name: str) -> None:
     fixture = FIXTURES[name]
     request, reply = fixture["request"], fixture["reply"]
-    call = ADAPTER.decode(*verified(request["body"], request["path"].removeprefix("/v1/")))
+    incoming, context = verified(request["body"], request["path"].removeprefix("/v1/"))
+    call = ADAPTER.decode(incoming, context)
+    assert isinstance(call, Decoded)
     assert call.player_id == request["body"]["player_id"]
-    answer = ADAPTER.encode(call, tuple(outcome_of(recorded) for recorded in fixture["outcomes"]))
+    answer = ADAPTER.encode(call, tuple(outcome_of(recorded) for recorded in fixture["outcomes"]), context)
     assert (answer.status, json.loads(answer.body)) == (reply["status"], reply["body"])
     assert answer.headers == ((b"content-type", b"application/json"),)
 
@@ -81,7 +87,7 @@ def test_recorded_call_is_decoded_and_answered_as_recorded(name: str) -> None:
 def test_recorded_error_is_written_as_recorded(name: str) -> None:
     error, reply = dict(FIXTURES[name]["error"]), FIXTURES[name]["reply"]
     raised = CroupierError(CATALOGUE[error.pop("code")], error.pop("detail"), **error)
-    answer = ADAPTER.encode_failure(raised, None, "req-1")
+    answer = ADAPTER.encode_failure(Failure(error=raised, correlation_id="req-1", account=ACCOUNT))
     assert (answer.status, json.loads(answer.body)) == (reply["status"], reply["body"])
     headers = {header.decode(): value.decode() for header, value in answer.headers}
     assert headers == reply["headers"]
@@ -93,13 +99,13 @@ def test_every_operation_has_a_recorded_call() -> None:
 
 
 def test_schemas_on_disk_are_those_of_the_wire_structs() -> None:
-    on_disk = {path.name: path.read_text() for path in SCHEMA_FOLDER.glob("*.json")}
-    assert on_disk == render_schemas()
+    on_disk = {path.name: path.read_text() for path in schema_folder("croupier_v1").glob("*.json")}
+    assert on_disk == render_schemas("croupier_v1")
 
 
 @pytest.mark.parametrize("name", ["balance", "bet", "win", "bet-win", "rollback", "close-round"])
 def test_schema_refuses_unknown_members_at_every_level(name: str) -> None:
-    objects = json.loads((SCHEMA_FOLDER / f"{name}.json").read_text())["$defs"].values()
+    objects = json.loads((schema_folder("croupier_v1") / f"{name}.json").read_text())["$defs"].values()
     assert all(item["additionalProperties"] is False for item in objects)
 
 
@@ -199,8 +205,10 @@ def test_amounts_are_exact_up_to_38_digits(minor: int) -> None:
     (bet,) = decoded(BET | {"amount": str(minor)}, "bet")
     assert isinstance(bet, Bet)
     assert bet.amount == minor
-    call = ADAPTER.decode(*verified(BET, "bet"))
-    reply = ADAPTER.encode(call, (Outcome("approved", "ok", "bet-1", None, minor, "EUR"),))
+    incoming, context = verified(BET, "bet")
+    call = ADAPTER.decode(incoming, context)
+    assert isinstance(call, Decoded)
+    reply = ADAPTER.encode(call, (Outcome("approved", "ok", "bet-1", None, minor, "EUR"),), context)
     assert json.loads(reply.body)["balance"] == {"amount": str(minor), "asset": "EUR"}
 
 
@@ -294,7 +302,7 @@ def test_launch_without_a_reply_is_unknown() -> None:
 
 
 def test_fixtures_hold_no_secrets() -> None:
-    for path in (SCHEMA_FOLDER.parent / "fixtures").glob("*.json"):
+    for path in (schema_folder("croupier_v1").parent / "fixtures").glob("*.json"):
         assert "secret" not in path.read_text().lower()
 
 
@@ -305,3 +313,17 @@ def test_manifest_is_named_like_its_folder() -> None:
 def test_reply_has_exactly_the_documented_members() -> None:
     fields = [field.name for field in msgspec.structs.fields(wire.ReplyBody)]
     assert fields == ["status", "code", "reference", "journal_id", "balance", "repeat"]
+
+
+@pytest.mark.parametrize("year", ["1969", "9999"])
+@pytest.mark.parametrize(("operation", "body"), [("bet", BET), ("win", WIN), ("rollback", ROLLBACK)])
+def test_a_time_the_database_would_keep_as_infinity_is_refused(
+    operation: str, body: dict[str, Any], year: str
+) -> None:
+    error = refusal(body | {"occurred_at": f"{year}-12-31T23:59:59Z"}, operation)
+    assert (error.kind.code, error.field) == ("malformed", "occurred_at")
+
+
+@pytest.mark.parametrize("moment", ["1970-01-01T00:00:00Z", "9998-12-31T23:59:59Z"])
+def test_the_first_and_the_last_year_are_accepted(moment: str) -> None:
+    assert decoded(BET | {"occurred_at": moment}, "bet")

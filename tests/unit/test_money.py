@@ -1,6 +1,7 @@
 """Amounts and assets: exact or refused, never rounded (D3)."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,12 @@ from croupier.money import (
     UnknownAsset,
     parse_decimal,
     parse_minor,
+    parse_scaled,
     parse_statistical,
     render_decimal,
     render_minor,
+    render_places,
+    render_scaled,
     split_statistical,
     whole_minor,
 )
@@ -326,3 +330,55 @@ def test_an_unknown_asset_is_refused_with_the_nearest_known_code(code: str, near
     assert caught.value.nearest == nearest
     assert (f"did you mean {nearest!r}" if nearest else "[[assets]]") in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+class TestScaledIntegers:
+    """Amounts as whole numbers of a protocol's own fraction of one unit."""
+
+    @pytest.mark.parametrize(
+        ("units", "asset", "minor"),
+        [
+            (356_000, EUR, 356),
+            (0, EUR, 0),
+            (100_000, JPY, 1),
+            (1, ETH, 10**13),
+            (2_147_484_000_000, EUR, 2_147_484_000),
+        ],
+    )
+    def test_exact_amounts_are_read_and_written_back(self, units: int, asset: Asset, minor: int) -> None:
+        assert parse_scaled(units, 100_000, asset) == minor
+        assert render_scaled(minor, 100_000, asset) == units
+
+    @pytest.mark.parametrize(("units", "asset"), [(356_001, EUR), (99_999, JPY), (10**45, EUR)])
+    def test_what_is_finer_or_longer_is_refused(self, units: int, asset: Asset) -> None:
+        with pytest.raises(AmountNotRepresentable):
+            parse_scaled(units, 100_000, asset)
+
+    @pytest.mark.parametrize("units", [-1, True, "1"])
+    def test_what_is_no_amount_is_refused(self, units: Any) -> None:
+        with pytest.raises(MalformedAmount):
+            parse_scaled(units, 100_000, EUR)
+
+    def test_a_balance_finer_than_the_scale_is_cut_towards_zero(self) -> None:
+        assert render_scaled(10**13 + 1, 100_000, ETH) == 1
+        assert render_scaled(-(10**13) - 1, 100_000, ETH) == -1
+
+
+class TestFixedPlaces:
+    """Balances in answers with a fixed number of decimals."""
+
+    @pytest.mark.parametrize(
+        ("minor", "asset", "places", "text"),
+        [
+            (1234, EUR, 6, "12.340000"),
+            (1234, EUR, 4, "12.3400"),
+            (12, JPY, 2, "12.00"),
+            (12, JPY, 0, "12"),
+            (10**18 + 1, ETH, 6, "1.000000"),
+            (-1234, EUR, 1, "-12.3"),
+        ],
+    )
+    def test_they_are_padded_and_never_rounded_up(
+        self, minor: int, asset: Asset, places: int, text: str
+    ) -> None:
+        assert render_places(minor, asset, places) == text

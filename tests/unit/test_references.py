@@ -36,7 +36,7 @@ def told(outcome):
 
 
 def as_first(outcome):
-    return structs.replace(outcome, is_repeat=False)
+    return structs.replace(outcome, is_repeat=False, current_balance=None)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import pytest
 from msgspec import Meta, Raw, Struct
 
 from croupier.errors import MALFORMED, CroupierError
-from croupier.providers.strict_json import JsonLimits, decode_strict
+from croupier.providers.strict_json import MAX_ODDITIES, JsonLimits, decode_strict, decode_tolerant
 
 ANY = msgspec.json.Decoder()
 
@@ -229,3 +230,27 @@ def test_long_names_and_values_are_not_echoed_whole() -> None:
     assert error.field is not None
     assert len(error.field) < 100
     assert len(error.detail) < 200
+
+
+class TestTolerantReading:
+    """Protocols that may add members: what is unknown is told, and everything else stays strict."""
+
+    DECODER = msgspec.json.Decoder(dict[str, Any])
+    KNOWN = frozenset({"a", "b"})
+
+    def test_known_members_are_not_reported(self) -> None:
+        assert decode_tolerant(self.DECODER, b'{"a": {"b": 1}}', self.KNOWN) == ({"a": {"b": 1}}, ())
+
+    def test_unknown_members_are_reported_at_any_depth(self) -> None:
+        _, odd = decode_tolerant(self.DECODER, b'{"z": [{"y": 1}], "a": 2}', self.KNOWN)
+        assert odd == ("y", "z")
+
+    def test_only_so_many_are_reported_and_none_at_full_length(self) -> None:
+        body = json.dumps({"x" * 100 + str(number): 1 for number in range(20)}).encode()
+        _, odd = decode_tolerant(self.DECODER, body, self.KNOWN)
+        assert len(odd) == MAX_ODDITIES
+        assert all(len(name) == 65 for name in odd)
+
+    def test_repeated_names_are_refused_all_the_same(self) -> None:
+        with pytest.raises(CroupierError, match="once only"):
+            decode_tolerant(self.DECODER, b'{"z": 1, "z": 2}', self.KNOWN)

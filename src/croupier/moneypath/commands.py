@@ -32,6 +32,33 @@ class WinKind(StrEnum):
     PROMO = "promo"
 
 
+class SpentWin(StrEnum):
+    """What happens to the part of a rolled-back win that the player has spent."""
+
+    RECEIVABLE = "receivable"
+    CLAMP = "clamp"
+    REFUSE = "refuse"
+
+
+class Rules(Struct, frozen=True, gc=False, kw_only=True):
+    """Where a protocol's rules differ from the native ones (`money.md`); an adapter's manifest says so.
+
+    `game_may_change`: a session may be played in another game than it was opened for. `undoes_rollbacks`: a rollback
+    may itself be rolled back, and the bet or win stands again. `strict_tokens`: credits and rollbacks too are refused
+    under a token that this player never had. `bets_after_close`: a closed round takes bets all the same, for protocols
+    that have no word for the end of a round.
+    """
+
+    spent_win: SpentWin = SpentWin.RECEIVABLE
+    game_may_change: bool = False
+    undoes_rollbacks: bool = False
+    strict_tokens: bool = False
+    bets_after_close: bool = False
+
+
+NATIVE_RULES: Final = Rules()
+
+
 class Nonce(Struct, frozen=True, gc=False):
     """A verified request's nonce, spent whatever follows."""
 
@@ -68,9 +95,13 @@ class _Money(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Bet(_Money, frozen=True, gc=False, kw_only=True):
-    """A stake. `contribution` is in minor units when the asset can hold it; `contribution_text` as it was sent."""
+    """A stake. `contribution` is in minor units when the asset can hold it; `contribution_text` as it was sent.
 
-    session_id: UUID
+    Without `session_id` the bet belongs to the session of the call's token, of its round, or to the player's newest
+    open session at the provider.
+    """
+
+    session_id: UUID | None
     round_id: str
     game_id: str
     contribution: int = 0
@@ -78,9 +109,15 @@ class Bet(_Money, frozen=True, gc=False, kw_only=True):
 
 
 class Win(_Money, frozen=True, gc=False, kw_only=True):
-    """A win of any kind. Session and round may be absent for jackpot and promo wins; `contract` stands in then."""
+    """A win of any kind. Session and round may be absent for jackpot and promo wins; `contract` stands in then.
+
+    `target_reference` is the bet it settles where the protocol says so; with `needs_target` a win whose bet is
+    unknown, declined or rolled back is refused instead of paid.
+    """
 
     kind: WinKind
+    target_reference: str | None = None
+    needs_target: bool = False
     session_id: UUID | None = None
     round_id: str | None = None
     game_id: str | None = None
@@ -89,7 +126,10 @@ class Win(_Money, frozen=True, gc=False, kw_only=True):
 
 
 class Rollback(Struct, frozen=True, gc=False, kw_only=True):
-    """Undo one earlier transaction of the same provider. What is given besides the target must agree with it."""
+    """Undo one earlier transaction of the same provider. What is given besides the target must agree with it.
+
+    `settled_by` is the reference of the win that settles the target; once that is paid, the rollback is refused.
+    """
 
     reference: str
     target_reference: str
@@ -98,27 +138,38 @@ class Rollback(Struct, frozen=True, gc=False, kw_only=True):
     session_id: UUID | None = None
     round_id: str | None = None
     asset: str | None = None
+    amount: int | None = None
+    settled_by: str | None = None
     reason: str | None = None
 
 
 class CloseRound(Struct, frozen=True, gc=False, kw_only=True):
-    """A round is over. `outcome` and `fairness` are JSON texts, kept as evidence."""
+    """A round is over. `outcome` and `fairness` are JSON texts, kept as evidence.
 
-    reference: str
-    session_id: UUID
+    Without `reference` the end is only a remark of another action, `target_reference`, or of a call whose protocol has
+    no id for it: closing again is no decision to remember, and a round that cannot be found stops nothing.
+    """
+
+    reference: str | None
+    session_id: UUID | None
     round_id: str
     player_id: str
     occurred_at: datetime
+    asset: str | None = None
+    target_reference: str | None = None
     outcome: str | None = None
     fairness: str | None = None
 
 
 class ReadBalance(Struct, frozen=True, gc=False, kw_only=True):
-    """A player's balance as the provider asks for it. Decides nothing, moves nothing."""
+    """A player's balance as the provider asks for it; without asset, only whether there is such a player.
 
-    session_id: UUID
+    Decides nothing, moves nothing.
+    """
+
+    session_id: UUID | None
     player_id: str
-    asset: str
+    asset: str | None
 
 
 class Deposit(_Money, frozen=True, gc=False, kw_only=True):
@@ -165,6 +216,18 @@ class FailLaunch(Struct, frozen=True, gc=False, kw_only=True):
     reason: str
 
 
+class IssueToken(Struct, frozen=True, gc=False, kw_only=True):
+    """A token that stands for a session at its provider; only its hash is kept.
+
+    With `replaces`, that token must still be good, or must have been replaced only now; it is refused from then on.
+    """
+
+    session_id: UUID | None
+    player_id: str
+    token_hash: str
+    replaces: str | None = None
+
+
 class CloseSession(Struct, frozen=True, gc=False, kw_only=True):
     """Play ends: unplayed sessions are cancelled, played ones settle when their rounds are closed."""
 
@@ -201,6 +264,7 @@ Action = (
     | OpenSession
     | ConfirmLaunch
     | FailLaunch
+    | IssueToken
     | CloseSession
     | SpendNonce
     | RefuseCredit
@@ -212,6 +276,7 @@ class Call(Struct, frozen=True, gc=False, kw_only=True):
 
     `request_id` is this attempt's own, so that a redo after a lost commit is told from a repeat by the caller.
     `provider` is the provider account, or the operator's namespace; `time_source` names whose clock `occurred_at` is.
+    `token_hash` is the session token the caller presented, where the protocol has one.
     """
 
     provider: str
@@ -225,3 +290,5 @@ class Call(Struct, frozen=True, gc=False, kw_only=True):
     trace_id: str | None = None
     time_source: str = "provider"
     pools: tuple[str, ...] = ()
+    rules: Rules = NATIVE_RULES
+    token_hash: str | None = None

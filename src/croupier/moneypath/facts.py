@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from croupier.errors import Violation
 from croupier.ids import IdSource
@@ -98,6 +98,25 @@ class StoredAnswer(Struct, frozen=True, gc=False):
     request_id: UUID
 
 
+class Token(Struct, frozen=True, gc=False):
+    """A session token by its hash; `replaced_at` is when another took its place."""
+
+    bucket: int
+    token_hash: str
+    session_id: UUID
+    issued_at: datetime
+    replaced_at: datetime | None
+
+
+class Mark(Struct, frozen=True, gc=False):
+    """A reference is rolled back `by` another, or stands again (None); `was` is what it said before."""
+
+    provider: str
+    reference: str
+    was: str | None
+    by: str | None
+
+
 class Posted(Struct, frozen=True, gc=False):
     """A leg as it was posted, with the account's balance after it where that is materialised."""
 
@@ -108,13 +127,13 @@ class Posted(Struct, frozen=True, gc=False):
 class Effects(Struct, frozen=True, gc=False):
     """Everything one decision writes.
 
-    `session` and `round` are the states after it; `mark` is (provider, target, by).
+    `session` and `round` are the states after it.
     """
 
     reference: Reference | None = None
     tombstone: Reference | None = None
     claim: Reference | None = None
-    mark: tuple[str, str, str] | None = None
+    marks: tuple[Mark, ...] = ()
     entries: tuple[Entry, ...] = ()
     session: Session | None = None
     round: Round | None = None
@@ -122,6 +141,7 @@ class Effects(Struct, frozen=True, gc=False):
     settles_rounds: bool = False
     breaks: tuple[Break, ...] = ()
     answer: StoredAnswer | None = None
+    tokens: tuple[Token, ...] = ()
 
 
 class Stamp(Struct, frozen=True):
@@ -149,6 +169,7 @@ class Facts:
         "references",
         "rounds",
         "sessions",
+        "tokens",
     )
 
     def __init__(self) -> None:
@@ -159,6 +180,7 @@ class Facts:
         self.sessions: dict[UUID, Session] = {}
         self.rounds: dict[tuple[UUID, str], Round] = {}
         self.answers: dict[tuple[str, str], StoredAnswer] = {}
+        self.tokens: dict[str, Token] = {}
         self.applied: list[Effects] = []
         self.posted: dict[UUID, list[Posted]] = {}
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
@@ -195,8 +217,10 @@ class Facts:
         for reference in (effects.reference, effects.tombstone, effects.claim):
             if reference is not None:
                 self._set(self.references, (reference.provider, reference.reference), reference)
-        if effects.mark is not None:
-            self._mark_rolled_back(effects.mark)
+        for mark in effects.marks:
+            self._mark_rolled_back(mark)
+        for token in effects.tokens:
+            self._set(self.tokens, token.token_hash, token)
         for entry in effects.entries:
             self._post(entry)
         self._take_states(effects)
@@ -218,11 +242,9 @@ class Facts:
             if key[0] == session.id and round_.state in (RoundState.OPEN, RoundState.CLOSED):
                 self._set(self.rounds, key, settle(round_, session.last_activity_at))
 
-    def _mark_rolled_back(self, mark: tuple[str, str, str]) -> None:
-        key = mark[:2]
-        target = self.references[key]
-        fields = {name: getattr(target, name) for name in target.__struct_fields__}
-        self._set(self.references, key, Reference(**{**fields, "rolled_back_by": mark[2]}))
+    def _mark_rolled_back(self, mark: Mark) -> None:
+        key = (mark.provider, mark.reference)
+        self._set(self.references, key, structs.replace(self.references[key], rolled_back_by=mark.by))
 
     def _post(self, entry: Entry) -> None:
         if not entry.legs or imbalance(entry.legs):

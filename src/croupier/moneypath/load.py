@@ -11,12 +11,15 @@ from croupier.moneypath.commands import (
     Bet,
     Call,
     CancelWithdrawal,
+    CloseRound,
     Deposit,
+    IssueToken,
     OpenSession,
+    ReadBalance,
     Rollback,
     Win,
 )
-from croupier.moneypath.facts import Facts, StoredAnswer, as_legs
+from croupier.moneypath.facts import Facts, StoredAnswer, Token, as_legs
 from croupier.moneypath.rows import read_account, read_posting, read_reference, read_round, read_session
 from croupier.wallet.accounts import CASH_FUND, NO_FUND, POOL, WALLET
 
@@ -32,15 +35,26 @@ class Connection(Protocol):
 
 
 _LOAD: Final = (
-    "SELECT accounts, replayed, refs, undone, sessions, rounds, answers "
-    "FROM load_facts($1, $2, $3, $4, $5, $6, $7, $8)"
+    "SELECT accounts, replayed, refs, undone, sessions, rounds, answers, tokens "
+    "FROM load_facts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 )
 
 
 class Wanted:
     """What a batch of calls needs to know, without repetition and in the order in which it is locked."""
 
-    __slots__ = ("answers", "ensure", "nonces", "owners", "references", "rounds", "sessions")
+    __slots__ = (
+        "answers",
+        "ensure",
+        "is_deep",
+        "nonces",
+        "owners",
+        "references",
+        "rounds",
+        "sessions",
+        "tokens",
+        "unseated",
+    )
 
     def __init__(self, calls: Iterable[Call]) -> None:
         self.ensure: set[tuple[int, str, str, str, str]] = set()
@@ -50,6 +64,9 @@ class Wanted:
         self.sessions: set[tuple[int, UUID]] = set()
         self.rounds: set[tuple[int, UUID, str]] = set()
         self.answers: set[tuple[int, str, str]] = set()
+        self.tokens: set[tuple[int, str]] = set()
+        self.unseated: set[tuple[int, str, str, str | None]] = set()
+        self.is_deep = False
         for call in calls:
             self._add(call)
 
@@ -61,6 +78,8 @@ class Wanted:
         if call.idempotency is not None:
             wanted = call.idempotency
             self.answers.add((wanted.bucket, wanted.api_key_id, wanted.key))
+        if call.token_hash is not None:
+            self.tokens.add((call.bucket, call.token_hash))
         for action in call.actions:
             self._add_action(call, action)
 
@@ -72,6 +91,13 @@ class Wanted:
         match action:
             case Rollback():
                 self.references.add((call.provider, action.target_reference))
+                if action.settled_by is not None:
+                    self.references.add((call.provider, action.settled_by))
+                self.is_deep = self.is_deep or call.rules.undoes_rollbacks
+            case IssueToken(replaces=str() as token):
+                self.tokens.add((bucket, token))
+            case Win(target_reference=str() as target) | CloseRound(target_reference=str() as target):
+                self.references.add((call.provider, target))
             case CancelWithdrawal():
                 self.references.add((OPERATOR, action.reference))
             case Deposit():
@@ -81,11 +107,13 @@ class Wanted:
             case _:
                 pass
         session_id = getattr(action, "session_id", None)
+        round_id = getattr(action, "round_id", None)
         if session_id is not None:
             self.sessions.add((bucket, session_id))
-            round_id = getattr(action, "round_id", None)
             if round_id is not None:
                 self.rounds.add((bucket, session_id, round_id))
+        elif isinstance(action, Bet | Win | CloseRound | ReadBalance):
+            self.unseated.add((bucket, action.player_id, call.provider, round_id))
         self._add_pools(call, action)
 
     def _add_pools(self, call: Call, action: Any) -> None:
@@ -106,6 +134,9 @@ class Wanted:
             sorted(self.sessions),
             sorted(self.rounds),
             sorted(self.answers),
+            sorted(self.tokens),
+            sorted(self.unseated, key=str),
+            self.is_deep,
         )
 
 
@@ -138,4 +169,6 @@ def _read(row: Any) -> Facts:
         facts.rounds[round_.session_id, round_.provider_round_id] = round_
     for answer in row["answers"] or ():
         facts.answers[answer[1], answer[2]] = StoredAnswer(*answer)
+    for token in row["tokens"] or ():
+        facts.tokens[token[1]] = Token(*token)
     return facts

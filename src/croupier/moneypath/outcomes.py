@@ -20,6 +20,8 @@ PLAYER_RESTRICTED: Final = "player_restricted"
 TOMBSTONED: Final = "tombstoned"
 NOTHING_TO_ROLL_BACK: Final = "nothing_to_roll_back"
 ALREADY_ROLLED_BACK: Final = "already_rolled_back"
+ROLLED_BACK_IN_PART: Final = "rolled_back_in_part"
+"""A spent win under a protocol that takes back only what the wallet still holds."""
 
 DECLINE_CODES: Final = frozenset(
     {INSUFFICIENT_FUNDS, SESSION_NOT_ACTIVE, ROUND_CLOSED, LIMIT_REACHED, PLAYER_RESTRICTED, TOMBSTONED}
@@ -30,6 +32,8 @@ class Outcome(Struct, frozen=True, gc=False):
     """One decision: status and code, the journal entry if money moved, the balance at that moment in minor units.
 
     `is_repeat` tells that the decision was made before; everything else then equals the original.
+    `decision_id` is the id of the request that was decided first, the same in every repeat: an id of ours for what
+    moved nothing too. `current_balance` is the wallet's now, for protocols whose repeats show that instead.
     `answer` carries a stored operator answer (status, body) that is replayed instead of a new decision.
     """
 
@@ -42,6 +46,8 @@ class Outcome(Struct, frozen=True, gc=False):
     is_repeat: bool = False
     session_id: UUID | None = None
     answer: tuple[int, str] | None = None
+    decision_id: UUID | None = None
+    current_balance: int | None = None
 
     @property
     def is_approved(self) -> bool:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from croupier.moneypath.facts import Break, Entry, Posted, Reference, StoredAnswer
+from croupier.moneypath.facts import Break, Entry, Posted, Reference, StoredAnswer, Token
 from croupier.play.round import Round, RoundChange
 from croupier.play.session import Change, Opening, Session, SessionEvent
 from croupier.wallet.accounts import AccountKey, Leg, account_key
@@ -185,6 +185,11 @@ def break_row(found: Break) -> Row:
 def answer_row(answer: StoredAnswer) -> Row:
     """A stored answer as `response_row`."""
     return tuple(getattr(answer, name) for name in StoredAnswer.__struct_fields__)
+
+
+def token_row(token: Token) -> Row:
+    """A session token as `token_row`."""
+    return tuple(getattr(token, name) for name in Token.__struct_fields__)
 
 
 def event_row(event: SessionEvent) -> Row:

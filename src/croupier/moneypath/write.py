@@ -19,10 +19,11 @@ from croupier.moneypath.rows import (
     reference_row,
     round_row,
     session_row,
+    token_row,
 )
 from croupier.wallet.accounts import AccountKey
 
-_WRITE: Final = "SELECT write_effects($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+_WRITE: Final = "SELECT write_effects($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 
 
 class Rows:
@@ -42,13 +43,14 @@ class Rows:
         "rounds",
         "sessions",
         "settled",
+        "tokens",
     )
 
     def __init__(self) -> None:
         self.buckets: set[int] = set()
         self.references: list[Row] = []
         self.claims: list[Row] = []
-        self.marks: list[Row] = []
+        self.marks: dict[tuple[str, str], tuple[str | None, str | None]] = {}
         self.entries: list[Row] = []
         self.postings: list[Row] = []
         self.accounts: dict[tuple[int, AccountKey], None] = {}
@@ -58,6 +60,7 @@ class Rows:
         self.events: list[Row] = []
         self.breaks: list[Row] = []
         self.answers: list[Row] = []
+        self.tokens: dict[str, None] = {}
 
     def add(self, facts: Facts, effects: Effects) -> None:
         """Collect one decision's effects."""
@@ -67,8 +70,13 @@ class Rows:
                 self.references.append(reference_row(reference))
         if effects.claim is not None:
             self.claims.append(reference_row(effects.claim))
-        if effects.mark is not None:
-            self.marks.append(effects.mark)
+        for mark in effects.marks:
+            # A row is written once: what several decisions of a batch made of it is one change.
+            key = (mark.provider, mark.reference)
+            was = self.marks[key][0] if key in self.marks else mark.was
+            self.marks[key] = (was, mark.by)
+        for token in effects.tokens:
+            self.tokens[token.token_hash] = None
         for entry in effects.entries:
             posted = facts.posted[entry.id]
             self.buckets.add(entry.bucket)
@@ -116,7 +124,7 @@ def _arguments(facts: Facts, rows: Rows, now: datetime) -> tuple[Any, ...]:
         # Sorted, so that two processes inserting the same references wait for each other in one order.
         sorted(rows.references, key=lambda row: row[:2]),
         sorted(rows.claims, key=lambda row: row[:2]),
-        sorted(rows.marks),
+        [(*key, was, by) for key, (was, by) in sorted(rows.marks.items()) if was != by],
         rows.entries,
         rows.postings,
         accounts,
@@ -126,5 +134,6 @@ def _arguments(facts: Facts, rows: Rows, now: datetime) -> tuple[Any, ...]:
         rows.events,
         rows.breaks,
         rows.answers,
+        [token_row(facts.tokens[token_hash]) for token_hash in rows.tokens],
         now,
     )

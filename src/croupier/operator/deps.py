@@ -15,7 +15,7 @@ from croupier.moneypath.outcomes import Outcome
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
 from croupier.providers.arrival import BodyLimits
-from croupier.providers.client import LaunchClient
+from croupier.providers.client import ProviderClient
 from croupier.providers.contract import Adapter, ProviderAccount
 from croupier.providers.strict_json import JsonLimits
 from croupier_signing import SigningKey
@@ -111,7 +111,7 @@ class OperatorDeps(Struct, frozen=True, kw_only=True):
     games: Mapping[str, CatalogueGame]
     contracts: Contracts
     accounts: Mapping[str, tuple[ProviderAccount, Adapter]]
-    launches: LaunchClient
+    launches: ProviderClient
     ids: IdSource
     now: Callable[[], datetime]
     keys: tuple[OperatorKey, ...]

@@ -17,7 +17,7 @@ from croupier.errors import (
     CroupierError,
 )
 from croupier.ids import SESSION, bucket_of, parse_id
-from croupier.moneypath.commands import ConfirmLaunch, FailLaunch, OpenSession
+from croupier.moneypath.commands import ConfirmLaunch, FailLaunch, IssueToken, OpenSession
 from croupier.moneypath.decide.history import OURS
 from croupier.operator.bodies import OpenSessionBody
 from croupier.operator.deps import CatalogueGame, LaunchRecord, OperatorDeps, Terms
@@ -26,6 +26,7 @@ from croupier.operator.intake import asset_of
 from croupier.operator.views import SessionView
 from croupier.play.session import Opening
 from croupier.providers.contract import LaunchAnswer, Launched, LaunchOrder, LaunchRefused, LaunchUnknown
+from croupier_signing import hash_api_key, random_token
 
 
 def plan_opening(deps: OperatorDeps, body: OpenSessionBody) -> OpenSession:
@@ -81,11 +82,12 @@ async def launch_session(
     account, adapter = exchange.deps.accounts[session.provider]
     if not account.base_url:
         return session
+    order = await _order(exchange, body, session, needs_token=adapter.manifest.session_token)
     started = time.perf_counter()
     answer = await exchange.deps.launches.launch(
         account,
         adapter,
-        _order(exchange, body, session),
+        order,
         traceparent=exchange.head.traceparent,
         is_first=is_first,
     )
@@ -94,7 +96,9 @@ async def launch_session(
     return await _book(exchange, session, answer)
 
 
-def _order(exchange: Exchange, body: OpenSessionBody, session: SessionView) -> LaunchOrder:
+async def _order(
+    exchange: Exchange, body: OpenSessionBody, session: SessionView, *, needs_token: bool
+) -> LaunchOrder:
     return LaunchOrder(
         session_id=session.session_id,
         player_id=session.player_id,
@@ -106,7 +110,20 @@ def _order(exchange: Exchange, body: OpenSessionBody, session: SessionView) -> L
         return_url=body.return_url,
         client=body.client,
         ip=body.ip,
+        token=await _issue_token(exchange, session) if needs_token else None,
     )
+
+
+async def _issue_token(exchange: Exchange, session: SessionView) -> str:
+    """A new token for this attempt; those of earlier attempts stay good, because one of them may have arrived."""
+    token = random_token()
+    issue = IssueToken(
+        session_id=parse_id(SESSION, session.session_id),
+        player_id=session.player_id,
+        token_hash=hash_api_key(token),
+    )
+    await exchange.submit(exchange.call(session.player_id, issue, time_source=OURS))
+    return token
 
 
 async def _book(exchange: Exchange, session: SessionView, answer: LaunchAnswer) -> SessionView:

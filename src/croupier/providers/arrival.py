@@ -11,7 +11,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from croupier.errors import BODY_TOO_LARGE, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE, CroupierError
-from croupier.providers.contract import Headers
+from croupier.providers.verification import Headers
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

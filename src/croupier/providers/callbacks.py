@@ -15,7 +15,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from croupier.errors import INTERNAL, UNKNOWN_PATH, UNKNOWN_PROVIDER, CroupierError
+from croupier.errors import INTERNAL, UNKNOWN_PATH, UNKNOWN_PROVIDER, UNKNOWN_SESSION, CroupierError
 from croupier.ids import REQUEST, IdSource, bucket_of, render_id
 from croupier.moneypath.commands import Action, Bet, Call, Nonce, Rollback, SpendNonce, Win, WinKind
 from croupier.moneypath.outcomes import APPROVED, DECLINED, Outcome
@@ -35,13 +35,16 @@ from croupier.providers.contract import (
     Context,
     Decoded,
     DecodeRefused,
+    Failure,
+    Operation,
     ProviderAccount,
-    RawRequest,
     Reply,
-    Verified,
+    Seat,
+    Unseated,
 )
 from croupier.providers.problem import render_problem
 from croupier.providers.strict_json import JsonLimits
+from croupier.providers.verification import RawRequest, Verified
 
 REFUSED: Final = "refused"
 FAILED: Final = "failed"
@@ -81,17 +84,23 @@ class CallRecord(Struct, frozen=True, gc=False, kw_only=True):
     trace_id: str | None
     session_id: UUID | None
     round_id: str | None
+    method: str = "POST"
+    key_id: str | None = None
+    oddities: tuple[str, ...] = ()
 
 
 class Edge(Struct, frozen=True, kw_only=True):
     """What callbacks need: accounts with their adapters by id, the money path, ids, clock, telemetry, bounds.
 
     `submit` decides a call and returns one outcome for each action, or raises CroupierError; a nonce that was
-    spent before is unauthenticated, reason `replayed`.
+    spent before is unauthenticated, reason `replayed`. `find_seat` looks up whose session a provider account's
+    request is about, by session or by references decided before; `new_token` makes a session token.
     """
 
     accounts: Mapping[str, tuple[ProviderAccount, Adapter]]
     submit: Callable[[Call], Awaitable[tuple[Outcome, ...]]]
+    find_seat: Callable[[str, UUID | None, tuple[str, ...]], Awaitable[Seat | None]]
+    new_token: Callable[[], str]
     ids: IdSource
     now: Callable[[], datetime]
     observe: Callable[[CallRecord], None]
@@ -104,6 +113,7 @@ class _Answer(Struct, frozen=True, gc=False, kw_only=True):
     decoded: Decoded | None = None
     outcomes: tuple[Outcome, ...] = ()
     error: CroupierError | None = None
+    key_id: str | None = None
     is_body_read: bool = True
 
 
@@ -134,6 +144,21 @@ class Callbacks:
         edge.observe(_record(name, answer, head, correlation_id, perf_counter() - started))
 
 
+class _Seen(Struct, gc=False):
+    """How far a request got: what an error's answer may know of it."""
+
+    operation: Operation | None = None
+    raw: RawRequest | None = None
+    decoded: Decoded | None = None
+    echo: Any = None
+    key_id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The operation for telemetry."""
+        return UNKNOWN if self.operation is None else self.operation.name
+
+
 class _Exchange(Struct, frozen=True, gc=False):
     """One request to a known provider account."""
 
@@ -146,65 +171,125 @@ class _Exchange(Struct, frozen=True, gc=False):
 
     async def answer(self, receive: Receive) -> _Answer:
         """Everything that can happen to a request ends here, as an answer or as a caller who is gone."""
-        edge, head, adapter = self.edge, self.head, self.adapter
-        name, raw = UNKNOWN, None
+        seen = _Seen()
         try:
-            operation = adapter.operation(head.method, self.path)
-            name = operation.name
-            check_media_type(head, operation.media_type)
-            body = await read_body(receive, head.content_length, edge.limits.body)
-            now = edge.now()
-            raw = RawRequest(
-                method=head.method,
-                path=head.path,
-                query=head.query,
-                headers=head.headers,
-                body=body,
-                received_at=now,
-            )
-            verified = adapter.verify(raw, self.account, now)
-            context = Context(operation=operation, account=self.account, limits=edge.limits.json)
-            decoded = await self._decode(verified, context)
-            outcomes = await edge.submit(self._call(verified, decoded.player_id, decoded.actions))
-            reply = adapter.encode(decoded, outcomes)
-            return _Answer(reply=reply, operation=name, decoded=decoded, outcomes=outcomes)
+            return await self._answer(receive, seen)
         except CroupierError as refused:
             error = refused
         except ClientGone:
-            return _Answer(reply=None, operation=name, is_body_read=False)
+            return _Answer(reply=None, operation=seen.name, is_body_read=False)
         except Exception:  # noqa: BLE001 (the request edge: every caller gets an answer)
             _LOG.exception(
                 "callback_failed",
                 extra={
                     "provider": self.account.id,
-                    "operation": name,
+                    "operation": seen.name,
                     "correlation_id": self.correlation_id,
                 },
             )
             error = CroupierError(INTERNAL, "something failed here; sign anew and repeat the same reference")
-        reply = adapter.encode_failure(error, raw, self.correlation_id)
-        return _Answer(reply=reply, operation=name, error=error, is_body_read=raw is not None)
+        return self._fail(error, seen)
 
-    async def _decode(self, verified: Verified, context: Context) -> Decoded:
+    async def _answer(self, receive: Receive, seen: _Seen) -> _Answer:
+        edge, head, adapter = self.edge, self.head, self.adapter
+        seen.operation = adapter.operation(head.method, self.path)
+        check_media_type(head, seen.operation.media_type)
+        body = await read_body(receive, head.content_length, self._body_limits())
+        now = edge.now()
+        seen.raw = raw = RawRequest(
+            method=head.method,
+            path=head.path,
+            query=head.query,
+            headers=head.headers,
+            body=body,
+            received_at=now,
+        )
+        account = self._account_now()
+        verified = adapter.verify(raw, account, now)
+        seen.key_id = verified.key_id
+        context = Context(
+            operation=seen.operation,
+            account=account,
+            limits=edge.limits.json,
+            fresh_token=edge.new_token() if adapter.manifest.session_token else "",
+        )
+        decoded = await self._decode(verified, context, seen)
+        seen.decoded, seen.echo, seen.operation = decoded, decoded.echo, decoded.operation
+        outcomes = await edge.submit(self._call(verified, decoded))
+        return _Answer(
+            reply=adapter.encode(decoded, outcomes, context),
+            operation=decoded.operation.name,
+            decoded=decoded,
+            outcomes=outcomes,
+            key_id=verified.key_id,
+        )
+
+    def _account_now(self) -> ProviderAccount:
+        """The account as it is once the body is here: a key that was revoked meanwhile verifies nothing any more."""
+        entry = self.edge.accounts.get(self.account.id)
+        return self.account if entry is None else entry[0]
+
+    def _fail(self, error: CroupierError, seen: _Seen) -> _Answer:
+        failure = Failure(
+            error=error,
+            correlation_id=self.correlation_id,
+            account=self.account,
+            operation=seen.operation,
+            raw=seen.raw,
+            echo=seen.echo,
+        )
+        return _Answer(
+            reply=self.adapter.encode_failure(failure),
+            operation=seen.name,
+            decoded=seen.decoded,
+            error=error,
+            key_id=seen.key_id,
+            is_body_read=seen.raw is not None,
+        )
+
+    def _body_limits(self) -> BodyLimits:
+        """The protocol's own bound where it is the narrower one."""
+        own, ours = self.adapter.manifest.body_bytes, self.edge.limits.body
+        if own is None or own >= ours.max_bytes:
+            return ours
+        return BodyLimits(max_bytes=own, timeout_s=ours.timeout_s)
+
+    async def _decode(self, verified: Verified, context: Context, seen: _Seen) -> Decoded:
         """Decode; what cannot be decoded spends its nonce all the same, and a lost credit reaches finance."""
         try:
-            return self.adapter.decode(verified, context)
+            decoded = self.adapter.decode(verified, context)
+            if isinstance(decoded, Unseated):
+                seen.echo = decoded.echo
+                decoded = decoded.complete(await self._find_seat(decoded))
         except CroupierError as refused:
-            salvage = refused.salvage if isinstance(refused, DecodeRefused) else None
-            if salvage is not None:
-                await self.edge.submit(self._call(verified, salvage.player_id, (salvage,)))
-            elif verified.nonce is not None:
-                # Nobody is named, so the nonce stands in for the player and spreads the work like one.
-                spend = SpendNonce(player_id=verified.nonce)
-                await self.edge.submit(self._call(verified, verified.nonce, (spend,)))
+            if isinstance(refused, DecodeRefused):
+                seen.echo = refused.echo if refused.echo is not None else seen.echo
+            await self._keep(verified, context.operation, refused)
             raise
+        return decoded
 
-    def _call(self, verified: Verified, player_id: str, actions: tuple[Action, ...]) -> Call:
-        bucket = bucket_of(player_id)
-        account = self.account
+    async def _find_seat(self, unseated: Unseated) -> Seat:
+        seat = await self.edge.find_seat(self.account.id, unseated.session_id, unseated.references)
+        if seat is None:
+            error = CroupierError(UNKNOWN_SESSION, "no session has this id", field="session_id")
+            raise DecodeRefused(error, unseated.salvage, unseated.echo)
+        return seat
+
+    async def _keep(self, verified: Verified, operation: Operation, refused: CroupierError) -> None:
+        salvage = refused.salvage if isinstance(refused, DecodeRefused) else None
+        if salvage is None and verified.nonce is None:
+            return
+        # Where nobody is named, the nonce stands in for the player and spreads the work like one.
+        action = salvage or SpendNonce(player_id=verified.nonce or "")
+        kept = Decoded(operation=operation, player_id=action.player_id, actions=(action,))
+        await self.edge.submit(self._call(verified, kept))
+
+    def _call(self, verified: Verified, decoded: Decoded) -> Call:
+        bucket = bucket_of(decoded.player_id)
+        account, actions = self.account, decoded.actions
         return Call(
             provider=account.id,
-            player_id=player_id,
+            player_id=decoded.player_id,
             bucket=bucket,
             request_id=self.edge.ids.new(bucket),
             correlation_id=self.correlation_id,
@@ -212,6 +297,8 @@ class _Exchange(Struct, frozen=True, gc=False):
             nonce=render_nonce(verified),
             trace_id=self.head.trace_id,
             pools=account.pools if account.pools and _may_touch_pool(actions) else (),
+            rules=self.adapter.manifest.rules,
+            token_hash=decoded.token_hash,
         )
 
 
@@ -240,9 +327,9 @@ def _may_touch_pool(actions: tuple[Action, ...]) -> bool:
 def _split(path: bytes) -> tuple[str, bytes]:
     """Provider id and the path below it; two empty values for a path that is not a callback's."""
     parts = path.split(b"/", 3)
-    if len(parts) != 4 or parts[1] != b"providers":
+    if len(parts) < 3 or parts[1] != b"providers":
         return "", b""
-    return parts[2].decode("latin-1"), b"/" + parts[3]
+    return parts[2].decode("latin-1"), b"/" + (parts[3] if len(parts) == 4 else b"")
 
 
 def _answer_nowhere(path: bytes, correlation_id: str) -> _Answer:
@@ -290,6 +377,9 @@ def _record(provider: str, answer: _Answer, head: Head, correlation_id: str, dur
         trace_id=head.trace_id,
         session_id=getattr(action, "session_id", None),
         round_id=getattr(action, "round_id", None),
+        method=head.method if head.method in ("GET", "POST") else "OTHER",
+        key_id=answer.key_id,
+        oddities=() if answer.decoded is None else answer.decoded.oddities,
     )
 
 

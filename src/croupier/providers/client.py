@@ -14,24 +14,34 @@ from croupier.providers.contract import (
     Adapter,
     Attempt,
     LaunchAnswer,
+    Launched,
     LaunchOrder,
     LaunchRefused,
     LaunchUnknown,
     OutboundRequest,
     ProviderAccount,
+    Question,
+    QuestionAnswer,
+    QuestionRefused,
+    QuestionUnanswered,
     Reply,
     TransportFault,
 )
 from croupier_signing import random_nonce
 
 UNREACHABLE: Final = "unreachable"
+NOT_OFFERED: Final = "not_offered"
 
 
 class ClientLimits(Struct, frozen=True, kw_only=True):
-    """The bounds of one attempt and of the pool; the shorter of this deadline and the adapter's counts."""
+    """The bounds of one attempt and of the pool; the shorter of this deadline and the adapter's counts.
+
+    `reply_bytes` bounds the answer to a launch, `list_bytes` the answer to a question, which may be a game list.
+    """
 
     deadline_s: float = 5.0
     reply_bytes: int = 64 * 1024
+    list_bytes: int = 8 * 1024 * 1024
     connections: int = 100
     connections_per_host: int = 16
 
@@ -42,8 +52,8 @@ class NotSent(Struct, frozen=True, gc=False):
     reason: str
 
 
-class LaunchClient:
-    """Opens sessions at providers: one pool, no redirects, no cookies, no compression, no retries."""
+class ProviderClient:
+    """Launches and questions: one pool, no redirects, no cookies, no compression, no retries."""
 
     def __init__(self, now: Callable[[], datetime], limits: ClientLimits | None = None) -> None:
         self._now = now
@@ -69,15 +79,26 @@ class LaunchClient:
         reply = await self.send_request(request, traceparent)
         if isinstance(reply, NotSent):
             return LaunchRefused(UNREACHABLE) if is_first else LaunchUnknown(UNREACHABLE)
-        return adapter.read_launch(order, reply)
+        return _absolute(adapter.read_launch(order, reply), account)
+
+    async def ask(self, account: ProviderAccount, adapter: Adapter, question: Question) -> QuestionAnswer:
+        """Ask once. A protocol without such a question refuses it (`not_offered`), whatever the account."""
+        attempt = Attempt(timestamp_s=int(self._now().timestamp()), nonce=random_nonce())
+        request = adapter.build_question(question, account, attempt)
+        if request is None:
+            return QuestionRefused(NOT_OFFERED)
+        reply = await self.send_request(request, reply_bytes=self._limits.list_bytes)
+        if isinstance(reply, NotSent):
+            return QuestionUnanswered(UNREACHABLE)
+        return adapter.read_answer(question, reply)
 
     async def send_request(
-        self, request: OutboundRequest, traceparent: bytes | None = None
+        self, request: OutboundRequest, traceparent: bytes | None = None, *, reply_bytes: int | None = None
     ) -> Reply | TransportFault | NotSent:
         """Send once and read the reply within its bounds; every fault of transport becomes a value."""
         try:
             async with asyncio.timeout(min(request.deadline_s, self._limits.deadline_s)):
-                return await self._exchange(request, traceparent)
+                return await self._exchange(request, traceparent, reply_bytes or self._limits.reply_bytes)
         except TimeoutError:
             return TransportFault("timeout")
         except aiohttp.ClientConnectorError:
@@ -85,7 +106,9 @@ class LaunchClient:
         except (aiohttp.ClientError, OSError):
             return TransportFault("reset")
 
-    async def _exchange(self, request: OutboundRequest, traceparent: bytes | None) -> Reply | TransportFault:
+    async def _exchange(
+        self, request: OutboundRequest, traceparent: bytes | None, reply_bytes: int
+    ) -> Reply | TransportFault:
         async with self._pool().request(
             request.method,
             request.url,
@@ -93,21 +116,10 @@ class LaunchClient:
             headers=_headers(request, traceparent),
             allow_redirects=False,
         ) as response:
-            body = await self._read(response.content)
+            body = await _read(response.content, reply_bytes)
             if body is None:
                 return TransportFault("too_large")
             return Reply(response.status, body, tuple((n.lower(), v) for n, v in response.raw_headers))
-
-    async def _read(self, content: aiohttp.StreamReader) -> bytes | None:
-        """The whole body; None when it is longer than allowed."""
-        chunks: list[bytes] = []
-        left = self._limits.reply_bytes
-        while chunk := await content.read(left + 1):
-            left -= len(chunk)
-            if left < 0:
-                return None
-            chunks.append(chunk)
-        return b"".join(chunks)
 
     def _pool(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -127,6 +139,24 @@ class LaunchClient:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+async def _read(content: aiohttp.StreamReader, left: int) -> bytes | None:
+    """The whole body; None when it is longer than allowed."""
+    chunks: list[bytes] = []
+    while chunk := await content.read(left + 1):
+        left -= len(chunk)
+        if left < 0:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _absolute(answer: LaunchAnswer, account: ProviderAccount) -> LaunchAnswer:
+    """Some protocols give the game's address as a path of their own API."""
+    if isinstance(answer, Launched) and answer.url.startswith("/"):
+        return Launched(account.base_url.rstrip("/") + answer.url)
+    return answer
 
 
 def _headers(request: OutboundRequest, traceparent: bytes | None) -> list[tuple[str, str]]:

@@ -1,86 +1,28 @@
 """The contract between the edge towards providers and one protocol's adapter.
 
 An adapter is a manifest (data) and a handful of pure, synchronous functions. It imports this contract, the
-vocabulary (`money`, `ids`, `errors`), the canonical model (`moneypath.commands`, `moneypath.outcomes`), the
-strict JSON reader, the problem renderer and the signer, and nothing else: it cannot reach a database, a clock
-or the network.
+verifiers, the vocabulary (`money`, `ids`, `errors`), the canonical model (`moneypath.commands`,
+`moneypath.outcomes`), the strict JSON reader, the problem renderer and the signer, and nothing else: it cannot
+reach a database, a clock or the network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import NoReturn, Protocol, final
+from typing import Any, Protocol
+from uuid import UUID
 
 from msgspec import Struct
 
-from croupier.errors import UNAUTHENTICATED, CroupierError
+from croupier.errors import CroupierError
 from croupier.money import AssetRegistry
 from croupier.moneypath.commands import Action, Contract, RefuseCredit
 from croupier.moneypath.outcomes import Outcome
 from croupier.providers.manifest import Manifest
 from croupier.providers.strict_json import DEFAULT_LIMITS, JsonLimits
-from croupier_signing import RefusalReason, SignatureRefused, SigningKey, parse_authorization, verify_native
-
-Headers = tuple[tuple[bytes, bytes], ...]
-"""Header names in lower case with their values, in the order they were sent, repeats kept."""
-
-
-class RawRequest(Struct, frozen=True, gc=False, kw_only=True):
-    """A request as it arrived on the public side; nothing in it is proven. `received_at` is in UTC."""
-
-    method: str
-    path: bytes
-    query: bytes
-    headers: Headers
-    body: bytes
-    received_at: datetime
-
-
-@final
-class Verified:
-    """A request whose sender is proven: the only thing `decode` accepts, made by verifiers here only.
-
-    `nonce`, `timestamp_s` (Unix seconds) and `window_s` are None where a protocol has none.
-    """
-
-    __slots__ = ("key_id", "nonce", "raw", "timestamp_s", "window_s")
-
-    raw: RawRequest
-    key_id: str
-    nonce: str | None
-    timestamp_s: int | None
-    window_s: int | None
-
-    def __init__(self, *_: object, **__: object) -> None:
-        """Refuse: there is no way to state that a request is verified, only to verify it."""
-        raise TypeError("Verified is made by a verifier only")
-
-    def __init_subclass__(cls, **_: object) -> NoReturn:
-        raise TypeError("Verified has no subclasses")
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("Verified is frozen")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError("Verified is frozen")
-
-    def __reduce_ex__(self, _: object) -> NoReturn:
-        """Refuse copying and pickling, which would make one without a verifier."""
-        raise TypeError("Verified is made by a verifier only")
-
-
-def _seal(
-    raw: RawRequest, *, key_id: str, nonce: str | None, timestamp_s: int | None, window_s: int | None
-) -> Verified:
-    verified: Verified = object.__new__(Verified)
-    put = object.__setattr__
-    put(verified, "raw", raw)
-    put(verified, "key_id", key_id)
-    put(verified, "nonce", nonce)
-    put(verified, "timestamp_s", timestamp_s)
-    put(verified, "window_s", window_s)
-    return verified
+from croupier.providers.verification import Headers, InboundKeys, RawRequest, Verified
+from croupier_signing import Key, PrivateKey, SigningKey
 
 
 class ContractLookup(Protocol):
@@ -92,20 +34,33 @@ class ContractLookup(Protocol):
 class ProviderAccount(Struct, frozen=True, kw_only=True):
     """One account at one provider in one environment.
 
-    `inbound_keys` are by key id: two or more are valid while a key is rotated. `window_s` is how far a
-    timestamp may be from our clock, in seconds, both ends included. `pools` are the jackpot pools its
-    contracts may use.
+    `window_s` is how far a timestamp may be from our clock, in seconds, both ends included. `pools` are the
+    jackpot pools its contracts may use. `settings` are what the protocol calls the operator by: the manifest
+    names them, the configuration gives their values.
     """
 
     id: str
     adapter: str
     base_url: str
-    inbound_keys: Mapping[str, SigningKey]
-    outbound_key: SigningKey
+    inbound_keys: InboundKeys
+    outbound_key: Key
     assets: AssetRegistry
     contract_for: ContractLookup
     window_s: int = 30
     pools: tuple[str, ...] = ()
+    settings: Mapping[str, str] = {}
+
+    @property
+    def outbound_secret(self) -> SigningKey:
+        """The outbound key of a protocol whose manifest says that it is a shared secret."""
+        assert isinstance(self.outbound_key, SigningKey), "start-up checks the kind of every key"  # noqa: S101
+        return self.outbound_key
+
+    @property
+    def outbound_private(self) -> PrivateKey:
+        """The outbound key of a protocol whose manifest says that it is a private key."""
+        assert isinstance(self.outbound_key, PrivateKey), "start-up checks the kind of every key"  # noqa: S101
+        return self.outbound_key
 
 
 class Operation(Struct, frozen=True, gc=False, kw_only=True):
@@ -116,25 +71,64 @@ class Operation(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Context(Struct, frozen=True, gc=False, kw_only=True):
-    """What `decode` may know besides the request: its operation, the account, the bounds on JSON."""
+    """What an adapter may know besides the request: its operation, the account, the bounds on JSON, a fresh token.
+
+    `fresh_token` is random and new with every request, for protocols whose answers carry a new session token.
+    """
 
     operation: Operation
     account: ProviderAccount
     limits: JsonLimits = DEFAULT_LIMITS
+    fresh_token: str = ""
 
 
 class Decoded(Struct, frozen=True, gc=False, kw_only=True):
-    """A request in canonical words: actions in order, decided all or none, for one player."""
+    """A request in canonical words: actions in order, decided all or none, for one player.
+
+    `token_hash` is the session token it presents, hashed. `echo` is whatever the adapter needs again to answer;
+    nobody else looks at it. `oddities` are members and values that the protocol's text does not know, such as
+    `bet.type=tip2`: recorded and alerted, and without effect.
+    """
 
     operation: Operation
     player_id: str
     actions: tuple[Action, ...]
+    token_hash: str | None = None
+    echo: Any = None
+    oddities: tuple[str, ...] = ()
+
+
+class Seat(Struct, frozen=True, gc=False, kw_only=True):
+    """Whose session it is: what never changes about one. `session_id` is None when only a reference was found."""
+
+    player_id: str
+    asset: str
+    session_id: UUID | None = None
+    game_id: str | None = None
+
+
+class Unseated(Struct, frozen=True, gc=False, kw_only=True):
+    """A request that does not name its player: its session does, or else a reference that was decided before.
+
+    The edge looks the seat up and goes on with `complete`; without a seat the request is refused (unknown_session),
+    with `echo` to answer it and `salvage` for finance, whose player nobody knows (an empty text).
+    """
+
+    operation: Operation
+    session_id: UUID | None
+    complete: Callable[[Seat], Decoded]
+    references: tuple[str, ...] = ()
+    echo: Any = None
+    salvage: RefuseCredit | None = None
 
 
 class DecodeRefused(CroupierError):
-    """A verified request that has no canonical form; `salvage` tells finance of a credit lost with it."""
+    """A verified request that has no canonical form; `salvage` tells finance of a credit lost with it.
 
-    def __init__(self, error: CroupierError, salvage: RefuseCredit | None) -> None:
+    `echo` is what the adapter could read of the request and needs to answer.
+    """
+
+    def __init__(self, error: CroupierError, salvage: RefuseCredit | None, echo: Any = None) -> None:
         super().__init__(
             error.kind,
             error.detail,
@@ -143,6 +137,22 @@ class DecodeRefused(CroupierError):
             retry_after_s=error.retry_after_s,
         )
         self.salvage = salvage
+        self.echo = echo
+
+
+class Failure(Struct, frozen=True, gc=False, kw_only=True):
+    """An error on its way to the provider, and what is known about the request it answers.
+
+    `operation` is None for a path that means nothing, `raw` when the request never arrived whole; `echo` is the
+    adapter's own, and None unless the request was verified and read.
+    """
+
+    error: CroupierError
+    correlation_id: str
+    account: ProviderAccount
+    operation: Operation | None = None
+    raw: RawRequest | None = None
+    echo: Any = None
 
 
 class Reply(Struct, frozen=True, gc=False):
@@ -154,7 +164,10 @@ class Reply(Struct, frozen=True, gc=False):
 
 
 class LaunchOrder(Struct, frozen=True, kw_only=True):
-    """A session to be opened at the provider. `client` is the device class, `ip` the player's address."""
+    """A session to be opened at the provider. `client` is the device class, `ip` the player's address.
+
+    `token` is the session's token, for protocols whose manifest asks for one; the provider presents it in its calls.
+    """
 
     session_id: str
     player_id: str
@@ -166,6 +179,7 @@ class LaunchOrder(Struct, frozen=True, kw_only=True):
     return_url: str | None = None
     client: str | None = None
     ip: str | None = None
+    token: str | None = None
 
 
 class Attempt(Struct, frozen=True, gc=False, kw_only=True):
@@ -212,6 +226,72 @@ class LaunchUnknown(Struct, frozen=True, gc=False):
 LaunchAnswer = Launched | LaunchRefused | LaunchUnknown
 
 
+class ListGames(Struct, frozen=True, gc=False):
+    """Which games does the provider offer this account?"""
+
+
+class ShowRound(Struct, frozen=True, gc=False, kw_only=True):
+    """What does the provider say about one of its rounds? `session_id` and `player_id` are ours."""
+
+    round_id: str
+    session_id: str | None = None
+    player_id: str | None = None
+    game_id: str | None = None
+
+
+class EndSession(Struct, frozen=True, gc=False, kw_only=True):
+    """Tell the provider that a session is over."""
+
+    session_id: str
+    player_id: str
+
+
+Question = ListGames | ShowRound | EndSession
+"""What can be asked of a provider besides a launch; asking twice changes nothing."""
+
+
+class OfferedGame(Struct, frozen=True, gc=False, kw_only=True):
+    """One game of a provider's list; `assets` is empty when the list does not say."""
+
+    id: str
+    title: str
+    assets: tuple[str, ...] = ()
+
+
+class GameList(Struct, frozen=True, gc=False):
+    """The games of an account."""
+
+    games: tuple[OfferedGame, ...]
+
+
+class RoundAccount(Struct, frozen=True, gc=False, kw_only=True):
+    """A round as the provider tells it: whether it is over, its page, and its answer as JSON text."""
+
+    round_id: str
+    is_finished: bool | None
+    url: str | None
+    details: str
+
+
+class Done(Struct, frozen=True, gc=False):
+    """The provider did what was asked."""
+
+
+class QuestionRefused(Struct, frozen=True, gc=False):
+    """The provider certainly did not do or answer it."""
+
+    reason: str
+
+
+class QuestionUnanswered(Struct, frozen=True, gc=False):
+    """Nothing usable came back; asking again is safe."""
+
+    reason: str
+
+
+QuestionAnswer = GameList | RoundAccount | Done | QuestionRefused | QuestionUnanswered
+
+
 class Adapter(Protocol):
     """One protocol in one version. Every function is pure and total: it returns, or raises CroupierError."""
 
@@ -228,16 +308,16 @@ class Adapter(Protocol):
         """Prove who sent the request; raises unauthenticated with its reason class."""
         ...
 
-    def decode(self, verified: Verified, context: Context) -> Decoded:
+    def decode(self, verified: Verified, context: Context) -> Decoded | Unseated:
         """Read a verified request; raises DecodeRefused."""
         ...
 
-    def encode(self, decoded: Decoded, outcomes: tuple[Outcome, ...]) -> Reply:
+    def encode(self, decoded: Decoded, outcomes: tuple[Outcome, ...], context: Context) -> Reply:
         """Write the answer: total over outcomes, one for each action."""
         ...
 
-    def encode_failure(self, error: CroupierError, raw: RawRequest | None, correlation_id: str) -> Reply:
-        """Write an error: total over the catalogue; `raw` is None when the request never arrived whole."""
+    def encode_failure(self, failure: Failure) -> Reply:
+        """Write an error: total over the catalogue."""
         ...
 
     def build_launch(self, order: LaunchOrder, account: ProviderAccount, attempt: Attempt) -> OutboundRequest:
@@ -248,55 +328,12 @@ class Adapter(Protocol):
         """Read what came of a launch; when in doubt, unknown."""
         ...
 
+    def build_question(
+        self, question: Question, account: ProviderAccount, attempt: Attempt
+    ) -> OutboundRequest | None:
+        """Write a question; None when the protocol has no such request (its manifest then lacks the capability)."""
+        ...
 
-_AUTHORIZATION = b"authorization"
-_REFUSALS = {
-    RefusalReason.MISSING: "the request has no Authorization header; sign it",
-    RefusalReason.MALFORMED: "the Authorization header (once), method, path or query cannot be read",
-    RefusalReason.STALE: "the timestamp is outside the window; set the clock and sign anew",
-    RefusalReason.MISMATCH: "the signature does not match this request and key; sign the bytes that are sent",
-}
-
-
-def verify_native_signature(raw: RawRequest, account: ProviderAccount, now: datetime) -> Verified:
-    """Check the native scheme (docs/reference/signature.md): the verifier of every protocol that uses it.
-
-    Raises CroupierError (unauthenticated) with reason missing, malformed, mismatch or stale. An unknown key
-    and a wrong signature cannot be told apart. The nonce is only claimed here; whoever commits the call
-    spends it.
-    """
-    try:
-        parts = parse_authorization(_authorization(raw.headers))
-        verify_native(
-            parts,
-            key=account.inbound_keys.get(parts.key_id),
-            method=raw.method,
-            path=raw.path,
-            query=raw.query,
-            body=raw.body,
-            now_s=int(now.timestamp()),
-            window_s=account.window_s,
-        )
-    except SignatureRefused as refusal:
-        raise _unauthenticated(refusal.reason) from None
-    return _seal(
-        raw,
-        key_id=parts.key_id,
-        nonce=parts.nonce,
-        timestamp_s=parts.timestamp_s,
-        window_s=account.window_s,
-    )
-
-
-def _authorization(headers: Headers) -> bytes | None:
-    found: bytes | None = None
-    for name, value in headers:
-        if name == _AUTHORIZATION:
-            if found is not None:
-                raise SignatureRefused(RefusalReason.MALFORMED, "there are two Authorization headers")
-            found = value
-    return found
-
-
-def _unauthenticated(reason: RefusalReason) -> CroupierError:
-    return CroupierError(UNAUTHENTICATED, _REFUSALS[reason], reason=reason.value)
+    def read_answer(self, question: Question, answer: Reply | TransportFault) -> QuestionAnswer:
+        """Read what came of a question."""
+        ...

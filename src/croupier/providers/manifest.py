@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from croupier.moneypath.commands import Rules as Rules
+from croupier.moneypath.commands import SpentWin as SpentWin
+
 
 class Capability(StrEnum):
     """What can be done through a protocol; every one has conformance scenarios."""
@@ -24,6 +27,11 @@ class Capability(StrEnum):
     WEBHOOKS = "webhooks"
     STATEMENT = "statement"
     FAIRNESS = "fairness"
+    GAME_LIST = "game_list"
+    ROUND_DETAILS = "round_details"
+    SESSION_CLOSE = "session_close"
+    SESSION_CHECK = "session_check"
+    BATCH = "batch"
 
 
 class Notation(StrEnum):
@@ -88,12 +96,13 @@ class LateDebit(StrEnum):
     APPROVED_AS_NO_OP = "approved_as_no_op"
 
 
-class SpentWin(StrEnum):
-    """What happens to the part of a rolled-back win that the player has spent."""
+class KeyKind(StrEnum):
+    """What the keys of one direction are."""
 
-    RECEIVABLE = "receivable"
-    CLAMP = "clamp"
-    REFUSE = "refuse"
+    SHARED = "shared"
+    TOKEN = "token"  # noqa: S105 (a kind of key)
+    RSA_PUBLIC = "rsa_public"
+    RSA_PRIVATE = "rsa_private"
 
 
 class StatusMeaning(StrEnum):
@@ -101,6 +110,14 @@ class StatusMeaning(StrEnum):
 
     HTTP_STATUS = "http_status"
     BODY = "body"
+
+
+class Setting(Struct, frozen=True):
+    """What the protocol calls the operator or account by; `description` is for whoever fills it in."""
+
+    name: str
+    description: str
+    default: str | None = None
 
 
 class OptOut(Struct, frozen=True):
@@ -124,7 +141,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     `unsigned_parts` names what the signature leaves uncovered. `request_id` names the member that identifies
     an attempt whose answer is stored as sent, if there is one. `balance_on_refusals` are the codes whose
     answer carries the balance. `retries` are the operations the provider repeats by itself until they are
-    answered.
+    answered. `signing` is the profile of inbound requests (docs/explanation/signing-profiles.md), `body_bytes` the
+    protocol's own bound on a body. `session_token`: calls present a token that is given at launch.
     """
 
     protocol: str
@@ -153,6 +171,26 @@ class Manifest(Struct, frozen=True, kw_only=True):
     retries: tuple[str, ...]
     deadlines: tuple[Deadline, ...]
     opt_outs: tuple[OptOut, ...] = ()
+    signing: str = "native"
+    inbound_key: KeyKind = KeyKind.SHARED
+    outbound_key: KeyKind = KeyKind.SHARED
+    undoes_rollbacks: bool = False
+    strict_tokens: bool = False
+    bets_after_close: bool = False
+    session_token: bool = False
+    body_bytes: int | None = None
+    settings: tuple[Setting, ...] = ()
+
+    @property
+    def rules(self) -> Rules:
+        """What decisions must know of the protocol."""
+        return Rules(
+            spent_win=self.spent_win,
+            game_may_change=self.game_may_change,
+            undoes_rollbacks=self.undoes_rollbacks,
+            strict_tokens=self.strict_tokens,
+            bets_after_close=self.bets_after_close,
+        )
 
     @property
     def id(self) -> str:

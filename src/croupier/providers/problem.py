@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from croupier.errors import CroupierError, Retry
-from croupier.providers.contract import Headers, Reply
+from croupier.providers.contract import Reply
+from croupier.providers.verification import Headers
 
 CONTENT_TYPE: Final = (b"content-type", b"application/problem+json")
 DEFAULT_RETRY_AFTER_S: Final = 1

@@ -21,12 +21,16 @@ T = TypeVar("T")
 ROOT: Final = "$"
 """The name of the whole document where an error names a member."""
 
+MAX_ODDITIES: Final = 8
+"""How many unknown members of one body are reported."""
+
 _SHOWN_CHARACTERS: Final = 64
 # One capture group, so that splitting gives structure and contents in turn, as splitting at quotes does. A
 # string that never ends runs to the end of the text: else every later quote would be tried, in square time.
 _STRING: Final = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)', re.DOTALL)
 _MARK: Final = re.compile(r"[{}\[\]:]|[^ \t\n\r{}\[\],:]+")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_WITH_EXPONENT: Final = re.compile(_NUMBER.pattern + r"(?:[eE][+-]?[0-9]{1,3})?")
 _WORDS: Final = frozenset({"true", "false", "null"})
 _PLAIN_COLONS: Final = frozenset({":", ": "})
 _PLAIN_COMMAS: Final = frozenset({",", ", "})
@@ -43,6 +47,8 @@ class JsonLimits(Struct, frozen=True, gc=False, kw_only=True):
     max_keys: int = 1024
     max_string: int = 16_384
     max_number: int = 40
+    allows_exponents: bool = False
+    """Only for protocols whose money is read from its own text; a number elsewhere then moves nothing."""
 
 
 DEFAULT_LIMITS: Final = JsonLimits()
@@ -55,6 +61,27 @@ def decode_strict(decoder: msgspec.json.Decoder[T], body: bytes, limits: JsonLim
     it.
     """
     _scan(_text_of(body), limits)
+    return _decode(decoder, body)
+
+
+def decode_tolerant(
+    decoder: msgspec.json.Decoder[T],
+    body: bytes,
+    known: frozenset[str],
+    limits: JsonLimits = DEFAULT_LIMITS,
+) -> tuple[T, tuple[str, ...]]:
+    """Read a body of a protocol that may add members, as `decode_strict` does otherwise.
+
+    Also returns the names, at any depth, that are not `known`: at most MAX_ODDITIES, sorted and shortened.
+    """
+    seen = _scan(_text_of(body), limits)
+    value = _decode(decoder, body)
+    if seen <= known:
+        return value, ()
+    return value, tuple(_shown(name) for name in sorted(seen - known)[:MAX_ODDITIES])
+
+
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -70,7 +97,7 @@ def _text_of(body: bytes) -> str:
         raise _malformed(ROOT, f"the body must be UTF-8: byte {error.start} is not") from None
 
 
-def _scan(text: str, limits: JsonLimits) -> None:
+def _scan(text: str, limits: JsonLimits) -> set[str]:
     if "\\" in text:
         parts = _STRING.split(text)
         _check_escapes(parts)
@@ -90,12 +117,13 @@ def _scan(text: str, limits: JsonLimits) -> None:
         elif segment not in _PLAIN_COMMAS:
             walk.marks(segment, before)
         before = after
+    return walk.seen
 
 
 class _Walk:
     """Where the scan is: the names met in the current object, and those of the objects around it."""
 
-    __slots__ = ("_around", "_last", "_limits", "_names", "_total")
+    __slots__ = ("_around", "_last", "_limits", "_names", "_total", "seen")
 
     def __init__(self, limits: JsonLimits) -> None:
         self._limits = limits
@@ -103,6 +131,8 @@ class _Walk:
         self._around: list[tuple[set[str], str]] = []
         self._last = ""
         self._total = 0
+        self.seen: set[str] = set()
+        """Every name met, at any depth."""
 
     def name(self, raw: str) -> None:
         """Take a member's name in; `raw` is the text between its quotes."""
@@ -110,6 +140,7 @@ class _Walk:
         if name in self._names:
             raise _malformed(self._path(name), "a member may be given once only")
         self._names.add(name)
+        self.seen.add(name)
         self._last = name
         self._total += 1
         if self._total > self._limits.max_keys:
@@ -141,7 +172,8 @@ class _Walk:
     def _literal(self, token: str) -> None:
         if token in _WORDS:
             return
-        if _NUMBER.fullmatch(token) is None:
+        form = _WITH_EXPONENT if self._limits.allows_exponents else _NUMBER
+        if form.fullmatch(token) is None:
             raise _malformed(self._path(self._last), _bad_literal(token))
         if len(token) > self._limits.max_number:
             raise _malformed(

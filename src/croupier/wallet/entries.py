@@ -115,6 +115,20 @@ def plan_win_rollback(legs: Sequence[Leg], balance: int) -> tuple[Leg, ...]:
     return tuple(undone)
 
 
+def plan_win_clamp(legs: Sequence[Leg], balance: int) -> tuple[Leg, ...]:
+    """Undo as much of a win as the wallet still holds, and leave the rest paid; nothing when it holds nothing.
+
+    `legs` are the win's own: one of its source, one of the wallet.
+    """
+    taken = min(balance, sum(leg.amount for leg in legs if leg.kind == WALLET))
+    if not taken:
+        return ()
+    return tuple(
+        Leg(leg.kind, leg.owner, leg.asset, leg.fund, -taken if leg.kind == WALLET else taken, leg.session_id)
+        for leg in legs
+    )
+
+
 def plan_closing(purse: Purse, *, to_provider: int, to_revenue: int) -> tuple[Leg, ...]:
     """Empty a session's clearing: the provider's share and the operator's revenue, either of them signed."""
     legs = (

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import structs
 
 from croupier.errors import CroupierError
 from croupier.moneypath.commands import Bet, Call
-from croupier.moneypath.decide.binding import find_session
+from croupier.moneypath.decide.binding import find_session, require_player
 from croupier.moneypath.decide.bounds import exceeds_digits
 from croupier.moneypath.decide.history import Happening, change_round, record, round_of
 from croupier.moneypath.decide.repeat import decide_known
+from croupier.moneypath.decide.seat import find_debit_seat
 from croupier.moneypath.decide.verdict import (
     Subject,
     Verdict,
@@ -29,7 +31,41 @@ from croupier.wallet.entries import Purse, Terms, plan_bet
 
 def decide_bet(facts: Facts, call: Call, bet: Bet, stamp: Stamp) -> Verdict:
     """Approve a stake, or decline it for ever under its reference."""
-    subject = Subject(
+    if bet.session_id is None:
+        return _decide_unseated(facts, call, bet, stamp)
+    subject = _subject(bet)
+    known = decide_known(facts, call, subject, stamp)
+    if known is not None:
+        return known
+    game_id = None if call.rules.game_may_change else bet.game_id
+    session = find_session(
+        facts, call, bet.session_id, player_id=bet.player_id, asset=bet.asset, game_id=game_id
+    )
+    if isinstance(session, CroupierError):
+        return refuse(session)
+    return _decide_seated(facts, call, bet, subject, session, stamp)
+
+
+def _decide_unseated(facts: Facts, call: Call, bet: Bet, stamp: Stamp) -> Verdict:
+    """A bet that names no session: repeats first, then the seat is found; without any it is declined."""
+    subject = _subject(bet)
+    known = decide_known(facts, call, subject, stamp)
+    if known is not None:
+        return known
+    seat = find_debit_seat(facts, call, stamp, asset=bet.asset, round_id=bet.round_id, game_id=bet.game_id)
+    if isinstance(seat, CroupierError):
+        return refuse(seat)
+    if seat is not None:
+        return decide_bet(facts, call, structs.replace(bet, session_id=seat), stamp)
+    error = require_player(facts, bet.player_id)
+    if error is not None:
+        return refuse(error)
+    balance = facts.balance(wallet_of(bet.player_id, bet.asset))
+    return decline(call, subject, stamp, code=SESSION_NOT_ACTIVE, balance=balance)
+
+
+def _subject(bet: Bet) -> Subject:
+    return Subject(
         action="bet",
         reference=bet.reference,
         player_id=bet.player_id,
@@ -39,17 +75,14 @@ def decide_bet(facts: Facts, call: Call, bet: Bet, stamp: Stamp) -> Verdict:
         provider_round_id=bet.round_id,
         game_id=bet.game_id,
     )
-    known = decide_known(facts, call, subject, stamp)
-    if known is not None:
-        return known
-    session = find_session(
-        facts, call, bet.session_id, player_id=bet.player_id, asset=bet.asset, game_id=bet.game_id
-    )
-    if isinstance(session, CroupierError):
-        return refuse(session)
+
+
+def _decide_seated(
+    facts: Facts, call: Call, bet: Bet, subject: Subject, session: Session, stamp: Stamp
+) -> Verdict:
     balance = facts.balance(wallet_of(bet.player_id, bet.asset))
     legs = _legs(call, bet, session)
-    code = _decline_code(facts, session, bet, stamp, balance)
+    code = _decline_code(facts, call, session, bet, stamp, balance)
     if code is None and exceeds_digits(facts, legs, bucket=call.bucket, session=session):
         code = LIMIT_REACHED
     if code is not None:
@@ -57,7 +90,7 @@ def decide_bet(facts: Facts, call: Call, bet: Bet, stamp: Stamp) -> Verdict:
     entry = entry_for(call, subject, legs, stamp, occurred_at=bet.occurred_at, details=_details(bet))
     happening, round_ = _happening(facts, bet, session, entry, stamp)
     journal_id = None if entry is None else entry.id
-    outcome = approved(subject, journal_id=journal_id, balance=balance - bet.amount, asset=bet.asset)
+    outcome = approved(call, subject, journal_id=journal_id, balance=balance - bet.amount, asset=bet.asset)
     reference = render_reference(call, subject, outcome, stamp)
     effects = record(call, session, happening, stamp, round_=round_, reference=reference, entry=entry)
     return Verdict(outcome=outcome, effects=effects)
@@ -69,11 +102,13 @@ def _legs(call: Call, bet: Bet, session: Session) -> tuple[Leg, ...]:
     return plan_bet(purse, bet.amount, bet.contribution, terms)
 
 
-def _decline_code(facts: Facts, session: Session, bet: Bet, stamp: Stamp, balance: int) -> str | None:
+def _decline_code(
+    facts: Facts, call: Call, session: Session, bet: Bet, stamp: Stamp, balance: int
+) -> str | None:
     if not is_open_for_play(session, stamp.now):
         return SESSION_NOT_ACTIVE
     round_ = round_of(facts, session, bet.round_id)
-    if round_ is not None and round_.state != RoundState.OPEN:
+    if round_ is not None and round_.state != RoundState.OPEN and not call.rules.bets_after_close:
         return ROUND_CLOSED
     return INSUFFICIENT_FUNDS if balance < bet.amount else None
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
+from uuid import UUID
 
 from msgspec import structs
 
-from croupier.errors import IDEMPOTENCY_KEY_REUSED, CroupierError
+from croupier.errors import IDEMPOTENCY_KEY_REUSED, TOKEN_EXPIRED, UNKNOWN_PLAYER, CroupierError
 from croupier.moneypath.commands import (
     Action,
     Bet,
@@ -18,6 +19,7 @@ from croupier.moneypath.commands import (
     Deposit,
     FailLaunch,
     Idempotency,
+    IssueToken,
     OpenSession,
     ReadBalance,
     RefuseCredit,
@@ -31,12 +33,22 @@ from croupier.moneypath.decide.binding import find_session
 from croupier.moneypath.decide.cash import decide_cancel, decide_deposit, decide_withdrawal
 from croupier.moneypath.decide.close_round import decide_close_round
 from croupier.moneypath.decide.rollback import decide_rollback
-from croupier.moneypath.decide.sessions import decide_close, decide_confirm, decide_fail, decide_open
-from croupier.moneypath.decide.verdict import Subject, Verdict, finding, refuse
+from croupier.moneypath.decide.seat import has_session, require_token
+from croupier.moneypath.decide.sessions import (
+    decide_close,
+    decide_confirm,
+    decide_fail,
+    decide_issue_token,
+    decide_open,
+)
+from croupier.moneypath.decide.verdict import Subject, Verdict, finding, refuse, refused_credit
 from croupier.moneypath.decide.win import decide_win
-from croupier.moneypath.facts import Effects, Facts, Stamp, StoredAnswer
+from croupier.moneypath.facts import Break, Effects, Facts, Stamp, StoredAnswer
 from croupier.moneypath.outcomes import APPROVED, OK, Outcome
+from croupier.play.session import is_open_for_play
 from croupier.wallet.accounts import wallet_of
+
+UNDONE: Final = "undone_with_its_call"
 
 Answer = tuple[Outcome, ...] | CroupierError
 """What a call gets: one outcome for each action, or one error for all of it."""
@@ -61,10 +73,11 @@ def decide_call(facts: Facts, call: Call, stamp: Stamp) -> Answer:
                 # A tombstone's decline stands alone, and may close a round that the undone actions had changed.
                 verdict = decide_action(facts, call, action, stamp)
             verdict = _with_untouched_balance(facts, call, verdict)
+            verdict = _with_undone_credits(call, verdict, outcomes, stamp)
         if verdict.effects is not None:
             facts.apply(verdict.effects)
         if verdict.error is not None:
-            return verdict.error
+            return _with_balance(facts, call, action, verdict.error)
         assert verdict.outcome is not None, "a verdict is an outcome or an error"  # noqa: S101 (narrowing)
         outcomes.append(verdict.outcome)
         if not verdict.is_approved:
@@ -84,7 +97,7 @@ def decide_action(facts: Facts, call: Call, action: Action, stamp: Stamp) -> Ver
         case Rollback():
             return decide_rollback(facts, call, action, stamp)
         case ReadBalance():
-            return _decide_balance(facts, call, action)
+            return _decide_balance(facts, call, action, stamp)
         case Deposit():
             return decide_deposit(facts, call, action, stamp)
         case Withdrawal():
@@ -97,6 +110,8 @@ def decide_action(facts: Facts, call: Call, action: Action, stamp: Stamp) -> Ver
             return decide_confirm(facts, call, action, stamp)
         case FailLaunch():
             return decide_fail(facts, call, action, stamp)
+        case IssueToken():
+            return decide_issue_token(facts, call, action, stamp)
         case CloseSession():
             return decide_close(facts, call, action, stamp)
         case SpendNonce():
@@ -107,12 +122,39 @@ def decide_action(facts: Facts, call: Call, action: Action, stamp: Stamp) -> Ver
             assert_never(action)
 
 
-def _decide_balance(facts: Facts, call: Call, action: ReadBalance) -> Verdict:
-    session = find_session(facts, call, action.session_id, player_id=action.player_id, asset=action.asset)
+def _decide_balance(facts: Facts, call: Call, action: ReadBalance, stamp: Stamp) -> Verdict:
+    """A balance for whoever names a session, has a token of one, or at least knows the player."""
+    session_id, asset = action.session_id, action.asset
+    if session_id is None and call.token_hash is not None:
+        token = require_token(facts, call)
+        if isinstance(token, CroupierError):
+            return refuse(token)
+        session_id = token.session_id
+    if session_id is None:
+        if not has_session(facts, call, asset):
+            # To this provider, a player of others is nobody.
+            return refuse(CroupierError(UNKNOWN_PLAYER, "no such player plays here", field="player_id"))
+        return _told(facts, action.player_id, asset, None)
+    session = find_session(facts, call, session_id, player_id=action.player_id, asset=asset)
     if isinstance(session, CroupierError):
         return refuse(session)
-    balance = facts.balance(wallet_of(action.player_id, action.asset))
-    return Verdict(outcome=Outcome(APPROVED, OK, "", None, balance, action.asset, session_id=session.id))
+    if action.session_id is None and not is_open_for_play(session, stamp.now):
+        return refuse(CroupierError(TOKEN_EXPIRED, "the session of this token is over", field="token"))
+    return _told(facts, action.player_id, session.asset, session.id)
+
+
+def _told(facts: Facts, player_id: str, asset: str | None, session_id: UUID | None) -> Verdict:
+    balance = facts.balance(wallet_of(player_id, asset)) if asset is not None else None
+    return Verdict(outcome=Outcome(APPROVED, OK, "", None, balance, asset, session_id=session_id))
+
+
+def _with_balance(facts: Facts, call: Call, action: Action, error: CroupierError) -> CroupierError:
+    """The error, with the wallet's balance when the action names an asset the player has."""
+    asset = getattr(action, "asset", None)
+    key = wallet_of(call.player_id, asset) if asset is not None else None
+    if key is not None and key in facts.balances:
+        error.balance = (facts.balances[key], key.asset)
+    return error
 
 
 def _decide_refused_credit(call: Call, action: RefuseCredit, stamp: Stamp) -> Verdict:
@@ -145,6 +187,34 @@ def _with_untouched_balance(facts: Facts, call: Call, verdict: Verdict) -> Verdi
     )
 
 
+def _with_undone_credits(call: Call, verdict: Verdict, outcomes: list[Outcome], stamp: Stamp) -> Verdict:
+    """Credits that were approved and are taken back with the call: a player may be owed them, so finance is told."""
+    code = verdict.outcome.code if verdict.outcome is not None else UNDONE
+    lost = tuple(
+        _lost_credit(call, action, code, stamp)
+        for action, outcome in zip(call.actions, outcomes, strict=False)
+        if isinstance(action, Win | Rollback) and outcome.journal_id is not None and not outcome.is_repeat
+    )
+    if not lost:
+        return verdict
+    effects = verdict.effects or Effects()
+    return structs.replace(verdict, effects=structs.replace(effects, breaks=(*effects.breaks, *lost)))
+
+
+def _lost_credit(call: Call, action: Win | Rollback, code: str, stamp: Stamp) -> Break:
+    about = Subject(
+        action="refused_credit",
+        reference=action.reference,
+        player_id=action.player_id,
+        asset=action.asset,
+        amount=action.amount,
+        session_id=action.session_id,
+        provider_round_id=action.round_id,
+    )
+    explanation = f"it was taken back with its call, whose next action was not approved ({code})"
+    return refused_credit(call, stamp, about, code=UNDONE, explanation=explanation)
+
+
 def _none_applied(call: Call, outcomes: list[Outcome]) -> tuple[Outcome, ...]:
     """Every action of a call that did not happen gets the decline that stopped it, under its own reference."""
     stopped = outcomes[-1]
@@ -152,7 +222,7 @@ def _none_applied(call: Call, outcomes: list[Outcome]) -> tuple[Outcome, ...]:
         return (stopped,)
     shared = []
     for position, action in enumerate(call.actions):
-        reference = getattr(action, "reference", "")
+        reference = getattr(action, "reference", None) or ""
         own = outcomes[position] if position < len(outcomes) else None
         is_own = own is stopped or (own is not None and own.is_repeat)
         shared.append(own if is_own and own is not None else structs.replace(stopped, reference=reference))

@@ -19,7 +19,7 @@ from croupier.moneypath.decide.verdict import (
     render_reference,
     render_tombstone,
 )
-from croupier.moneypath.facts import Effects, Facts, Reference, Stamp
+from croupier.moneypath.facts import Effects, Facts, Mark, Reference, Stamp
 from croupier.moneypath.outcomes import (
     ALREADY_ROLLED_BACK,
     DECLINED,
@@ -84,7 +84,7 @@ def _approve(
 ) -> Verdict:
     entry = entry_for(call, subject, legs, stamp, occurred_at=command.occurred_at)
     journal_id = None if entry is None else entry.id
-    outcome = approved(subject, journal_id=journal_id, balance=balance, asset=command.asset)
+    outcome = approved(call, subject, journal_id=journal_id, balance=balance, asset=command.asset)
     reference = render_reference(call, subject, outcome, stamp)
     entries = () if entry is None else (entry,)
     return Verdict(outcome=outcome, effects=Effects(reference=reference, entries=entries))
@@ -119,6 +119,7 @@ def decide_cancel(facts: Facts, call: Call, cancel: CancelWithdrawal, stamp: Sta
         return _decline_too_long(call, subject, balance, stamp)
     entry = entry_for(call, subject, legs, stamp, occurred_at=cancel.occurred_at)
     outcome = approved(
+        call,
         subject,
         journal_id=None if entry is None else entry.id,
         balance=balance + (target.amount or 0),
@@ -126,7 +127,7 @@ def decide_cancel(facts: Facts, call: Call, cancel: CancelWithdrawal, stamp: Sta
     )
     effects = Effects(
         reference=render_reference(call, subject, outcome, stamp),
-        mark=(OPERATOR, cancel.reference, cancel.reference),
+        marks=(Mark(OPERATOR, cancel.reference, None, cancel.reference),),
         entries=() if entry is None else (entry,),
     )
     return Verdict(outcome=outcome, effects=effects)
@@ -166,7 +167,7 @@ def _nothing_to_cancel(
 ) -> Verdict:
     code = ALREADY_ROLLED_BACK if target and target.rolled_back_by else NOTHING_TO_ROLL_BACK
     balance = facts.balance(wallet_of(cancel.player_id, cancel.asset))
-    outcome = approved(subject, code=code, balance=balance, asset=cancel.asset)
+    outcome = approved(call, subject, code=code, balance=balance, asset=cancel.asset)
     tombstone = None
     if target is None:
         late = Subject(

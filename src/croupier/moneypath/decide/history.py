@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from croupier.moneypath.commands import Call
 from croupier.moneypath.decide.verdict import Subject, finding
-from croupier.moneypath.facts import Break, Effects, Entry, Facts, Reference, Stamp
+from croupier.moneypath.facts import Break, Effects, Entry, Facts, Mark, Reference, Stamp
 from croupier.play.round import Round, RoundChange, RoundState, apply_change, open_round, settle
 from croupier.play.session import FINAL, Change, Session, SessionEvent, State, apply
 from croupier.settlement.closing import SessionBooks, plan_closing_amounts
@@ -92,7 +92,7 @@ def record(
     *,
     round_: Round | None = None,
     reference: Reference | None = None,
-    mark: tuple[str, str, str] | None = None,
+    marks: tuple[Mark, ...] = (),
     entry: Entry | None = None,
     breaks: tuple[Break, ...] = (),
     session_id: UUID | None = None,
@@ -109,7 +109,7 @@ def record(
             reference,
             None,
             None,
-            mark,
+            marks,
             entries,
             after,
             round_,
@@ -122,7 +122,7 @@ def record(
         reference,
         None,
         None,
-        mark,
+        marks,
         entries if closing_entry is None else (*entries, closing_entry),
         apply(after, closing_event),
         None if round_ is None else settle(round_, stamp.now),

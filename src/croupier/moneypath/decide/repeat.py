@@ -15,7 +15,7 @@ from croupier.moneypath.decide.verdict import (
     render_reference,
 )
 from croupier.moneypath.facts import Break, Effects, Facts, Reference, Stamp
-from croupier.moneypath.outcomes import TOMBSTONE, TOMBSTONED, Outcome
+from croupier.moneypath.outcomes import DECLINED, TOMBSTONE, TOMBSTONED, Outcome
 from croupier.wallet.accounts import wallet_of
 
 CREDITS: Final = frozenset({"win", "jackpot_win", "promo_win", "rollback", "deposit", "withdrawal_cancel"})
@@ -39,11 +39,14 @@ def decide_known(facts: Facts, call: Call, subject: Subject, stamp: Stamp) -> Ve
     difference = differing_field(stored, subject)
     if difference is not None:
         return _conflict(call, subject, stored, stamp, difference)
-    return Verdict(outcome=render_stored(stored, is_repeat=stored.request_id != call.request_id))
+    is_repeat = stored.request_id != call.request_id
+    is_told = is_repeat and stored.asset is not None
+    balance = facts.balance(wallet_of(stored.player_id, stored.asset or "")) if is_told else None
+    return Verdict(outcome=render_stored(stored, is_repeat=is_repeat, current_balance=balance))
 
 
-def render_stored(stored: Reference, *, is_repeat: bool) -> Outcome:
-    """The original outcome of a reference."""
+def render_stored(stored: Reference, *, is_repeat: bool, current_balance: int | None = None) -> Outcome:
+    """The original outcome of a reference, with the wallet's balance now beside the one of then."""
     return Outcome(
         stored.status,
         stored.code,
@@ -53,6 +56,9 @@ def render_stored(stored: Reference, *, is_repeat: bool) -> Outcome:
         stored.asset,
         is_repeat,
         stored.session_id,
+        None,
+        stored.request_id,
+        current_balance,
     )
 
 
@@ -79,6 +85,7 @@ def _conflict(call: Call, subject: Subject, stored: Reference, stamp: Stamp, fie
         REFERENCE_CONFLICT,
         f"reference {subject.reference} was used before with another {field}; nothing moved",
         field=field,
+        reason=stored.status if stored.status == DECLINED else None,
     )
     if subject.action not in CREDITS:
         return refuse(error)
@@ -91,7 +98,7 @@ def _claim_tombstone(facts: Facts, call: Call, subject: Subject, stored: Referen
     """The transaction whose rollback came first arrives: declined for ever, and the row now says what it was."""
     asset = subject.asset
     balance = facts.balance(wallet_of(subject.player_id, asset)) if asset else None
-    outcome = declined(subject, code=TOMBSTONED, balance=balance, asset=asset)
+    outcome = declined(call, subject, code=TOMBSTONED, balance=balance, asset=asset)
     claim = render_reference(call, subject, outcome, stamp, rolled_back_by=stored.rolled_back_by)
     breaks: tuple[Break, ...] = ()
     if subject.action in CREDITS:

@@ -6,12 +6,13 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from croupier.errors import MALFORMED, SESSION_MISMATCH, CroupierError
-from croupier.moneypath.commands import Call, Rollback
+from croupier.errors import MALFORMED, SESSION_MISMATCH, TARGET_SETTLED, CroupierError
+from croupier.moneypath.commands import Call, Rollback, SpentWin
 from croupier.moneypath.decide.binding import find_session, require_player
 from croupier.moneypath.decide.bounds import exceeds_digits
 from croupier.moneypath.decide.history import Happening, change_round, record
 from croupier.moneypath.decide.repeat import decide_known
+from croupier.moneypath.decide.seat import require_own_token
 from croupier.moneypath.decide.verdict import (
     Subject,
     Verdict,
@@ -25,27 +26,38 @@ from croupier.moneypath.decide.verdict import (
     render_reference,
     render_tombstone,
 )
-from croupier.moneypath.facts import Break, Effects, Entry, Facts, Reference, Stamp
+from croupier.moneypath.facts import Break, Effects, Entry, Facts, Mark, Reference, Stamp
 from croupier.moneypath.outcomes import (
     ALREADY_ROLLED_BACK,
+    APPROVED,
     DECLINED,
+    INSUFFICIENT_FUNDS,
     LIMIT_REACHED,
     NOTHING_TO_ROLL_BACK,
+    OK,
+    ROLLED_BACK_IN_PART,
+    TOMBSTONE,
 )
 from croupier.play.round import Round, RoundChange
 from croupier.play.session import Change, Session
 from croupier.wallet.accounts import CLEARING, RECEIVABLE, WALLET, Leg, mirror, wallet_of
-from croupier.wallet.entries import plan_win_rollback
+from croupier.wallet.entries import plan_win_clamp, plan_win_rollback
 
 WINS: Final = frozenset({"win", "jackpot_win", "promo_win"})
 UNDOABLE: Final = WINS | {"bet"}
+ROLLBACK: Final = "rollback"
 
 
 class _Undoing(Struct, frozen=True, gc=False):
-    """A rollback that has something to undo: its target, and what it writes."""
+    """A rollback that has something to undo: its target, the bet or win it comes down to, and what it writes.
+
+    `sign` is −1 when the bet or win is taken back, and +1 when it stands again.
+    """
 
     rollback: Rollback
     target: Reference
+    origin: Reference
+    sign: int
     entry: Entry | None
     reference: Reference
     breaks: tuple[Break, ...]
@@ -63,13 +75,34 @@ def decide_rollback(facts: Facts, call: Call, rollback: Rollback, stamp: Stamp) 
         explanation = f"a rollback was refused: {error.detail}"
         refused = refused_credit(call, stamp, subject, code=error.kind.code, explanation=explanation)
         return refuse(error, (refused,))
+    if _is_settled(facts, call, rollback):
+        settled = CroupierError(
+            TARGET_SETTLED, "the bet is settled; it is not rolled back", field="target_reference"
+        )
+        return refuse(settled)
     if target is None:
         return _approve_nothing(facts, call, subject, stamp, rollback=rollback, code=NOTHING_TO_ROLL_BACK)
     if target.rolled_back_by is not None:
         return _approve_nothing(facts, call, subject, stamp, code=ALREADY_ROLLED_BACK)
     if target.status == DECLINED:
         return _approve_nothing(facts, call, subject, stamp, code=NOTHING_TO_ROLL_BACK)
+    if rollback.amount is not None and rollback.amount != target.amount:
+        return _refuse_amount(call, subject, stamp)
     return _undo(facts, call, rollback, subject, target, stamp)
+
+
+def _refuse_amount(call: Call, subject: Subject, stamp: Stamp) -> Verdict:
+    explanation = "a rollback names another amount than its target has"
+    refused = refused_credit(call, stamp, subject, code=SESSION_MISMATCH.code, explanation=explanation)
+    return refuse(
+        CroupierError(SESSION_MISMATCH, "the target has another amount; nothing moved", field="amount"),
+        (refused,),
+    )
+
+
+def _is_settled(facts: Facts, call: Call, rollback: Rollback) -> bool:
+    win = facts.references.get((call.provider, rollback.settled_by)) if rollback.settled_by else None
+    return win is not None and win.status == APPROVED and win.rolled_back_by is None
 
 
 def _subject(rollback: Rollback, target: Reference | None) -> Subject:
@@ -80,13 +113,14 @@ def _subject(rollback: Rollback, target: Reference | None) -> Subject:
         player_id=rollback.player_id,
         target_reference=rollback.target_reference,
         asset=rollback.asset or (target.asset if target else None),
+        amount=rollback.amount,
         session_id=rollback.session_id or (target.session_id if target else None),
         provider_round_id=rollback.round_id or (target.provider_round_id if target else None),
     )
 
 
 def _bind(facts: Facts, call: Call, rollback: Rollback, target: Reference | None) -> CroupierError | None:
-    error = require_player(facts, rollback.player_id)
+    error = require_player(facts, rollback.player_id) or require_own_token(facts, call)
     if error is None and rollback.session_id is not None:
         session = find_session(
             facts, call, rollback.session_id, player_id=rollback.player_id, asset=rollback.asset
@@ -94,13 +128,14 @@ def _bind(facts: Facts, call: Call, rollback: Rollback, target: Reference | None
         error = session if isinstance(session, CroupierError) else None
     if error is None and rollback.target_reference == rollback.reference:
         error = CroupierError(MALFORMED, "a rollback cannot undo itself", field="target_reference")
-    if error is not None or target is None or target.status == "tombstone":
+    if error is not None or target is None or target.status == TOMBSTONE:
         return error
-    return _agree(rollback, target)
+    return _agree(call, rollback, target)
 
 
-def _agree(rollback: Rollback, target: Reference) -> CroupierError | None:
-    if target.action not in UNDOABLE:
+def _agree(call: Call, rollback: Rollback, target: Reference) -> CroupierError | None:
+    is_undoable = target.action in UNDOABLE or (target.action == ROLLBACK and call.rules.undoes_rollbacks)
+    if not is_undoable:
         detail = f"the target is a {target.action}; only bets and wins are rolled back"
         return CroupierError(MALFORMED, detail, field="target_reference")
     pairs = (
@@ -122,7 +157,7 @@ def _approve_nothing(
 ) -> Verdict:
     asset = subject.asset or only_wallet(facts, subject.player_id)
     balance = facts.balance(wallet_of(subject.player_id, asset)) if asset else None
-    outcome = approved(subject, code=code, balance=balance, asset=asset)
+    outcome = approved(call, subject, code=code, balance=balance, asset=asset)
     tombstone = None
     if rollback is not None:
         late = Subject(
@@ -140,10 +175,14 @@ def _approve_nothing(
 def _undo(
     facts: Facts, call: Call, rollback: Rollback, subject: Subject, target: Reference, stamp: Stamp
 ) -> Verdict:
-    undone = facts.legs.get(target.journal_id, ()) if target.journal_id else ()
+    origin = _origin(facts, call, target)
+    if origin is None or (origin is not target and target.journal_id is None):
+        return _approve_nothing(facts, call, subject, stamp, code=NOTHING_TO_ROLL_BACK)
     asset = target.asset or ""
     balance = facts.balance(wallet_of(target.player_id, asset))
-    legs = plan_win_rollback(undone, balance) if target.action in WINS else mirror(undone)
+    legs = _legs(facts, call, target, balance)
+    if legs is None:
+        return decline(call, subject, stamp, code=INSUFFICIENT_FUNDS, balance=balance)
     moved = sum(leg.amount for leg in legs if leg.kind == WALLET)
     session = facts.sessions.get(target.session_id) if target.session_id else None
     if exceeds_digits(facts, legs, bucket=call.bucket, session=session):
@@ -152,15 +191,43 @@ def _undo(
         return decline(call, subject, stamp, code=LIMIT_REACHED, balance=balance, breaks=(refused,))
     entry = entry_for(call, subject, legs, stamp, occurred_at=rollback.occurred_at)
     journal_id = None if entry is None else entry.id
-    outcome = approved(subject, journal_id=journal_id, balance=balance + moved, asset=asset)
+    is_whole = (
+        target.action not in WINS or call.rules.spent_win is not SpentWin.CLAMP or -moved == target.amount
+    )
+    code = OK if is_whole else ROLLED_BACK_IN_PART
+    outcome = approved(call, subject, code=code, journal_id=journal_id, balance=balance + moved, asset=asset)
     undoing = _Undoing(
         rollback,
         target,
+        origin,
+        -1 if origin is target else 1,
         entry,
         render_reference(call, subject, outcome, stamp),
         _debts(call, subject, legs, stamp),
     )
     return Verdict(outcome=outcome, effects=_effects(facts, call, undoing, stamp))
+
+
+def _origin(facts: Facts, call: Call, target: Reference) -> Reference | None:
+    """The bet or win behind a target: itself, or what the target rolled back; None without one to stand again."""
+    if target.action != ROLLBACK:
+        return target
+    origin = facts.references.get((call.provider, target.target_reference or ""))
+    is_undone = origin is not None and origin.rolled_back_by == target.reference
+    return origin if is_undone and origin is not None and origin.action in UNDOABLE else None
+
+
+def _legs(facts: Facts, call: Call, target: Reference, balance: int) -> tuple[Leg, ...] | None:
+    """What takes the target back; None when the protocol refuses because the player has spent the money."""
+    undone = facts.legs.get(target.journal_id, ()) if target.journal_id else ()
+    if target.action == "bet":
+        return mirror(undone)
+    if target.action in WINS and call.rules.spent_win is not SpentWin.RECEIVABLE:
+        taken = sum(leg.amount for leg in undone if leg.kind == WALLET)
+        if taken <= balance:
+            return mirror(undone)
+        return plan_win_clamp(undone, balance) if call.rules.spent_win is SpentWin.CLAMP else None
+    return plan_win_rollback(undone, balance)
 
 
 def _debts(call: Call, subject: Subject, legs: tuple[Leg, ...], stamp: Stamp) -> tuple[Break, ...]:
@@ -178,12 +245,11 @@ def _debts(call: Call, subject: Subject, legs: tuple[Leg, ...], stamp: Stamp) ->
 
 
 def _effects(facts: Facts, call: Call, undoing: _Undoing, stamp: Stamp) -> Effects:
-    target = undoing.target
-    mark = (call.provider, target.reference, undoing.rollback.reference)
+    target, marks = undoing.target, _marks(call, undoing)
     session = facts.sessions.get(target.session_id) if target.session_id else None
     if session is None:
         entries = () if undoing.entry is None else (undoing.entry,)
-        return Effects(reference=undoing.reference, mark=mark, entries=entries, breaks=undoing.breaks)
+        return Effects(reference=undoing.reference, marks=marks, entries=entries, breaks=undoing.breaks)
     happening, round_ = _happening(facts, session, undoing, stamp)
     return record(
         call,
@@ -192,33 +258,42 @@ def _effects(facts: Facts, call: Call, undoing: _Undoing, stamp: Stamp) -> Effec
         stamp,
         round_=round_,
         reference=undoing.reference,
-        mark=mark,
+        marks=marks,
         entry=undoing.entry,
         breaks=undoing.breaks,
     )
 
 
+def _marks(call: Call, undoing: _Undoing) -> tuple[Mark, ...]:
+    target, origin, by = undoing.target, undoing.origin, undoing.rollback.reference
+    undone = Mark(call.provider, target.reference, None, by)
+    if origin is target:
+        return (undone,)
+    return (undone, Mark(call.provider, origin.reference, target.reference, None))
+
+
 def _happening(
     facts: Facts, session: Session, undoing: _Undoing, stamp: Stamp
 ) -> tuple[Happening, Round | None]:
-    target, entry = undoing.target, undoing.entry
-    amount = target.amount or 0
-    is_bet = target.action == "bet"
-    from_clearing = amount if target.action in ("bet", "win") else 0
+    target, entry, sign = undoing.origin, undoing.entry, undoing.sign
+    staked = sign * (target.amount or 0) if target.action == "bet" else 0
+    cleared = _cleared(entry)
+    won = -cleared if target.action != "bet" else 0
     round_, round_change, held = None, None, 0
     if target.provider_round_id is not None:
-        change = RoundChange(live_bets=-1, staked=-amount) if is_bet else RoundChange(won=-from_clearing)
+        live_bets = sign if target.action == "bet" else 0
+        change = RoundChange(live_bets=live_bets, staked=staked, won=won)
         round_, round_change, held = change_round(facts, session, target.provider_round_id, change, stamp)
     happening = Happening(
-        cause=f"rollback_{target.action}",
+        cause=f"rollback_{undoing.target.action}",
         occurred_at=undoing.rollback.occurred_at,
         reference=undoing.rollback.reference,
         round_id=target.provider_round_id,
         journal_ids=() if entry is None else (entry.id,),
         change=Change(
-            staked=-amount if is_bet else 0,
-            won=0 if is_bet else -from_clearing,
-            contributed=_contribution_undone(entry, is_bet=is_bet, staked=amount),
+            staked=staked,
+            won=won,
+            contributed=staked - cleared if target.action == "bet" else 0,
             rounds_open=held,
             round=round_change,
         ),
@@ -226,9 +301,6 @@ def _happening(
     return happening, round_
 
 
-def _contribution_undone(entry: Entry | None, *, is_bet: bool, staked: int) -> int:
-    """Minus the contribution of a rolled-back bet: what its clearing legs take back beyond the stake."""
-    if entry is None or not is_bet:
-        return 0
-    clearing = sum(leg.amount for leg in entry.legs if leg.kind == CLEARING)
-    return -(clearing + staked)
+def _cleared(entry: Entry | None) -> int:
+    """What an entry adds to clearing: a bet's stake less its contribution, minus what was won."""
+    return 0 if entry is None else sum(leg.amount for leg in entry.legs if leg.kind == CLEARING)

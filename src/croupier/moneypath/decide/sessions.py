@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from croupier.errors import ILLEGAL_TRANSITION, CroupierError
+from croupier.errors import ILLEGAL_TRANSITION, TOKEN_EXPIRED, UNKNOWN_SESSION, CroupierError
 from croupier.ids import SESSION, render_id
-from croupier.moneypath.commands import Call, CloseSession, ConfirmLaunch, FailLaunch, OpenSession
+from croupier.moneypath.commands import (
+    Call,
+    CloseSession,
+    ConfirmLaunch,
+    FailLaunch,
+    IssueToken,
+    OpenSession,
+)
 from croupier.moneypath.decide.binding import find_session
 from croupier.moneypath.decide.history import Happening, record
+from croupier.moneypath.decide.seat import TOKEN_GRACE, find_token
 from croupier.moneypath.decide.verdict import Verdict, refuse
-from croupier.moneypath.facts import Facts, Stamp
+from croupier.moneypath.facts import Effects, Facts, Stamp, Token
 from croupier.moneypath.outcomes import APPROVED, OK, Outcome
-from croupier.play.session import Change, Session, State
+from croupier.play.session import Change, Session, State, is_open_for_play
 
 
 def _answer(session: Session, *, is_repeat: bool = False) -> Outcome:
@@ -103,3 +111,28 @@ def decide_close(facts: Facts, call: Call, command: CloseSession, stamp: Stamp) 
         change=Change(settles_rounds=target is State.CANCELLED),
     )
     return _move(call, session, happening, stamp)
+
+
+def decide_issue_token(facts: Facts, call: Call, command: IssueToken, stamp: Stamp) -> Verdict:
+    """Give a session a token; with `replaces`, the token that is presented makes room for it.
+
+    A replaced token can be swapped again for a moment, because the answer that carried the new one may be lost.
+    """
+    old = find_token(facts, call, command.replaces)
+    if command.replaces is not None and old is None:
+        return refuse(
+            CroupierError(UNKNOWN_SESSION, "no session of this player has this token", field="token")
+        )
+    if old is not None and old.replaced_at is not None and stamp.now - old.replaced_at > TOKEN_GRACE:
+        return refuse(CroupierError(TOKEN_EXPIRED, "the token was replaced; use the new one", field="token"))
+    session_id = old.session_id if old is not None else command.session_id
+    assert session_id is not None, "a token is for a session"  # noqa: S101 (narrowing)
+    session = find_session(facts, call, session_id, player_id=command.player_id)
+    if isinstance(session, CroupierError):
+        return refuse(session)
+    if old is not None and not is_open_for_play(session, stamp.now):
+        return refuse(CroupierError(TOKEN_EXPIRED, "the session of this token is over", field="token"))
+    issued: tuple[Token, ...] = (Token(call.bucket, command.token_hash, session.id, stamp.now, None),)
+    if old is not None and old.replaced_at is None:
+        issued = (Token(old.bucket, old.token_hash, old.session_id, old.issued_at, stamp.now), *issued)
+    return Verdict(outcome=_answer(session), effects=Effects(tokens=issued))

@@ -95,6 +95,7 @@ def render_tombstone(call: Call, target: Subject, stamp: Stamp, *, provider: str
 
 
 def approved(
+    call: Call,
     subject: Subject,
     *,
     code: str = OK,
@@ -104,20 +105,36 @@ def approved(
 ) -> Outcome:
     """The caller gets what was asked; `balance` is the wallet's afterwards."""
     return Outcome(
-        APPROVED, code, subject.reference, journal_id, balance, asset, session_id=subject.session_id
+        APPROVED,
+        code,
+        subject.reference,
+        journal_id,
+        balance,
+        asset,
+        session_id=subject.session_id,
+        decision_id=call.request_id,
     )
 
 
-def declined(subject: Subject, *, code: str, balance: int | None, asset: str | None) -> Outcome:
+def declined(call: Call, subject: Subject, *, code: str, balance: int | None, asset: str | None) -> Outcome:
     """The caller does not get it, now and for ever under this reference."""
-    return Outcome(DECLINED, code, subject.reference, None, balance, asset, session_id=subject.session_id)
+    return Outcome(
+        DECLINED,
+        code,
+        subject.reference,
+        None,
+        balance,
+        asset,
+        session_id=subject.session_id,
+        decision_id=call.request_id,
+    )
 
 
 def decline(
     call: Call, subject: Subject, stamp: Stamp, *, code: str, balance: int, breaks: tuple[Break, ...] = ()
 ) -> Verdict:
     """A stored decline: nothing moves, the reference is used up."""
-    outcome = declined(subject, code=code, balance=balance, asset=subject.asset)
+    outcome = declined(call, subject, code=code, balance=balance, asset=subject.asset)
     reference = render_reference(call, subject, outcome, stamp)
     return Verdict(outcome=outcome, effects=Effects(reference=reference, breaks=breaks))
 

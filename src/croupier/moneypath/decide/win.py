@@ -6,12 +6,13 @@ from typing import Final
 
 from msgspec import structs
 
-from croupier.errors import MALFORMED, CroupierError
+from croupier.errors import SESSION_MISMATCH, TARGET_ROLLED_BACK, UNKNOWN_TARGET, CroupierError
 from croupier.moneypath.commands import Call, Win, WinKind
 from croupier.moneypath.decide.binding import find_session, require_player
 from croupier.moneypath.decide.bounds import exceeds_digits
 from croupier.moneypath.decide.history import Happening, change_round, record, round_of
 from croupier.moneypath.decide.repeat import decide_known
+from croupier.moneypath.decide.seat import find_credit_seat, require_own_token
 from croupier.moneypath.decide.verdict import (
     Subject,
     Verdict,
@@ -23,7 +24,7 @@ from croupier.moneypath.decide.verdict import (
     render_reference,
 )
 from croupier.moneypath.facts import Effects, Entry, Facts, Stamp
-from croupier.moneypath.outcomes import LIMIT_REACHED, TOMBSTONED
+from croupier.moneypath.outcomes import DECLINED, LIMIT_REACHED, TOMBSTONE, TOMBSTONED
 from croupier.play.round import Round, RoundChange, RoundState
 from croupier.play.session import OPEN_FOR_PLAY, Change, Session, State, is_open_for_play
 from croupier.wallet.accounts import Leg, wallet_of
@@ -38,11 +39,16 @@ def decide_win(facts: Facts, call: Call, win: Win, stamp: Stamp) -> Verdict:
     known = decide_known(facts, call, subject, stamp)
     if known is not None:
         return _close_all_the_same(facts, call, win, known, stamp)
-    session = _bind(facts, call, win)
+    session = (
+        require_own_token(facts, call) or _judge_target(facts, call, win) or _bind(facts, call, win, stamp)
+    )
     if isinstance(session, CroupierError):
         explanation = f"a {subject.action} was refused: {session.kind.code}"
         refused = refused_credit(call, stamp, subject, code=session.kind.code, explanation=explanation)
         return refuse(session, (refused,))
+    if session is not None and win.session_id is None:
+        win = structs.replace(win, session_id=session.id)
+        subject = _subject(win)
     balance = facts.balance(wallet_of(win.player_id, win.asset))
     legs = _legs(call, win, session)
     if exceeds_digits(facts, legs, bucket=call.bucket, session=session):
@@ -57,7 +63,7 @@ def _close_all_the_same(facts: Facts, call: Call, win: Win, known: Verdict, stam
     """A win that its rollback overtook pays nothing, yet its round is over as if it had come first (I7)."""
     if not win.close_round or win.round_id is None or known.effects is None or known.effects.claim is None:
         return known
-    session = _bind(facts, call, win)
+    session = _bind(facts, call, win, stamp)
     if not isinstance(session, Session):
         return known
     round_, change, held = change_round(facts, session, win.round_id, RoundChange(is_close=True), stamp)
@@ -78,6 +84,7 @@ def _subject(win: Win) -> Subject:
         action=ACTIONS[win.kind],
         reference=win.reference,
         player_id=win.player_id,
+        target_reference=win.target_reference,
         asset=win.asset,
         amount=win.amount,
         session_id=win.session_id,
@@ -86,14 +93,36 @@ def _subject(win: Win) -> Subject:
     )
 
 
-def _bind(facts: Facts, call: Call, win: Win) -> Session | CroupierError | None:
-    if win.session_id is not None:
-        return find_session(
-            facts, call, win.session_id, player_id=win.player_id, asset=win.asset, game_id=win.game_id
+def _judge_target(facts: Facts, call: Call, win: Win) -> CroupierError | None:
+    """Whether the bet that must stand behind this win does; None when it does, or when the protocol does not ask."""
+    if not win.needs_target or win.target_reference is None:
+        return None
+    bet = facts.references.get((call.provider, win.target_reference))
+    if bet is not None and (bet.status == TOMBSTONE or bet.rolled_back_by is not None):
+        return CroupierError(
+            TARGET_ROLLED_BACK, "the bet of this win was rolled back", field="target_reference"
         )
-    if win.kind is WinKind.WIN or win.contract is None:
-        return CroupierError(MALFORMED, "a win of this kind names its session", field="session_id")
-    return require_player(facts, win.player_id)
+    if bet is None or bet.status == DECLINED:
+        return CroupierError(UNKNOWN_TARGET, "the bet of this win was never taken", field="target_reference")
+    if bet.player_id != win.player_id or bet.asset != win.asset:
+        return CroupierError(
+            SESSION_MISMATCH, "the bet of this win is another player's or asset's", field="target_reference"
+        )
+    return None
+
+
+def _bind(facts: Facts, call: Call, win: Win, stamp: Stamp) -> Session | CroupierError | None:
+    session_id, game_id = win.session_id, None if call.rules.game_may_change else win.game_id
+    if session_id is None and win.contract is not None:
+        return require_player(facts, win.player_id)
+    if session_id is None:
+        seat = require_player(facts, win.player_id) or find_credit_seat(
+            facts, call, stamp, asset=win.asset, round_id=win.round_id, target=win.target_reference
+        )
+        if isinstance(seat, CroupierError):
+            return seat
+        session_id, game_id = seat, None
+    return find_session(facts, call, session_id, player_id=win.player_id, asset=win.asset, game_id=game_id)
 
 
 def _legs(call: Call, win: Win, session: Session | None) -> tuple[Leg, ...]:
@@ -117,6 +146,7 @@ def _approve(
     stamp: Stamp,
 ) -> Verdict:
     outcome = approved(
+        call,
         subject,
         journal_id=None if entry is None else entry.id,
         balance=facts.balance(wallet_of(win.player_id, win.asset)) + win.amount,

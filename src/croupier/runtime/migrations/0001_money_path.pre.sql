@@ -1,9 +1,32 @@
+-- name: create_account_kind
+-- Whose money an account holds. Domains, not CHECKs: a session reads a domain once, every INSERT reads a CHECK anew.
+CREATE DOMAIN account_kind AS text CHECK (VALUE IN (
+    'player_wallet', 'player_receivable', 'operator_clearing', 'operator_revenue', 'operator_cash', 'promo_expense',
+    'provider_payable', 'jackpot_pool', 'suspense'));
+
+-- name: create_balance_kind
+-- The kinds of account whose balance is a row of its own.
+CREATE DOMAIN balance_kind AS text COLLATE "C" CHECK (VALUE IN ('player_wallet', 'player_receivable', 'jackpot_pool'));
+
+-- name: create_reference_status
+-- How a reference was decided.
+CREATE DOMAIN reference_status AS text CHECK (VALUE IN ('approved', 'declined', 'tombstone'));
+
+-- name: create_session_state
+-- Where a session is in its life.
+CREATE DOMAIN session_state AS text CHECK (VALUE IN (
+    'created', 'launched', 'active', 'pending_settlement', 'settled', 'cancelled', 'failed', 'reversed'));
+
+-- name: create_round_state
+-- Where a round is in its life.
+CREATE DOMAIN round_state AS text CHECK (VALUE IN ('open', 'closed', 'settled', 'voided'));
+
 -- name: create_account
 -- Balances that are materialised: wallets, receivables and jackpot pools. A player's rows are that player's lock.
 CREATE TABLE account (
     bucket  smallint NOT NULL,
     owner   text COLLATE "C" NOT NULL,
-    kind    text COLLATE "C" NOT NULL CHECK (kind IN ('player_wallet', 'player_receivable', 'jackpot_pool')),
+    kind    balance_kind NOT NULL,
     asset   text COLLATE "C" NOT NULL,
     fund    text COLLATE "C" NOT NULL,
     balance numeric(38, 0) NOT NULL,
@@ -25,7 +48,7 @@ CREATE TABLE money_reference (
     session_id        uuid,
     provider_round_id text,
     game_id           text,
-    status            text NOT NULL CHECK (status IN ('approved', 'declined', 'tombstone')),
+    status            reference_status NOT NULL,
     code              text NOT NULL,
     journal_id        uuid,
     balance           numeric(38, 0),
@@ -66,9 +89,7 @@ CREATE TABLE posting (
     bucket        smallint NOT NULL,
     entry_id      uuid NOT NULL,
     seq           smallint NOT NULL,
-    kind          text NOT NULL CHECK (kind IN (
-        'player_wallet', 'player_receivable', 'operator_clearing', 'operator_revenue', 'operator_cash',
-        'promo_expense', 'provider_payable', 'jackpot_pool', 'suspense')),
+    kind          account_kind NOT NULL,
     owner         text NOT NULL,
     asset         text NOT NULL,
     fund          text NOT NULL,
@@ -88,8 +109,7 @@ CREATE TABLE session (
     provider         text NOT NULL,
     game_id          text NOT NULL,
     asset            text NOT NULL,
-    state            text NOT NULL CHECK (state IN (
-        'created', 'launched', 'active', 'pending_settlement', 'settled', 'cancelled', 'failed', 'reversed')),
+    state            session_state NOT NULL,
     seq              integer NOT NULL,
     rounds_open      integer NOT NULL,
     staked           numeric NOT NULL,
@@ -112,6 +132,25 @@ CREATE TABLE session (
 -- Sessions of a player, newest first.
 CREATE INDEX session_by_player ON session (player_id, id);
 
+-- name: create_session_token
+-- Tokens that stand for a session at its provider, by hash: an id is never a credential.
+CREATE TABLE session_token (
+    bucket      smallint NOT NULL,
+    token_hash  text COLLATE "C" NOT NULL,
+    session_id  uuid NOT NULL,
+    issued_at   timestamptz NOT NULL,
+    replaced_at timestamptz,
+    PRIMARY KEY (bucket, token_hash)
+);
+
+-- name: create_session_token_age
+-- The oldest tokens, for the purge.
+CREATE INDEX session_token_age ON session_token (issued_at);
+
+-- name: create_session_token_replaced
+-- The tokens that were replaced longest ago, for the purge.
+CREATE INDEX session_token_replaced ON session_token (replaced_at) WHERE replaced_at IS NOT NULL;
+
 -- name: create_round
 -- The current state of each game round, by the provider's round id within its session.
 CREATE TABLE round (
@@ -119,7 +158,7 @@ CREATE TABLE round (
     session_id        uuid NOT NULL,
     provider_round_id text COLLATE "C" NOT NULL,
     id                uuid NOT NULL,
-    state             text NOT NULL CHECK (state IN ('open', 'closed', 'settled', 'voided')),
+    state             round_state NOT NULL,
     bets              integer NOT NULL,
     live_bets         integer NOT NULL,
     staked            numeric NOT NULL,
@@ -271,7 +310,7 @@ GRANT SELECT, INSERT ON journal_entry, posting, session_event TO croupier_app;
 
 -- name: grant_state
 -- Current state is updated in place, never deleted.
-GRANT SELECT, INSERT, UPDATE ON account, session, round, break_item TO croupier_app;
+GRANT SELECT, INSERT, UPDATE ON account, session, session_token, round, break_item TO croupier_app;
 
 -- name: grant_reference
 -- References are added; only the rollback mark and a tombstone's late claim are ever written afterwards.
@@ -281,3 +320,7 @@ GRANT SELECT, INSERT, UPDATE (bucket, action, target_reference, player_id, asset
 -- name: grant_short_lived
 -- Nonces and stored answers expire.
 GRANT SELECT, INSERT, DELETE ON nonce, idempotency_key TO croupier_app;
+
+-- name: grant_token_purge
+-- Tokens that open nothing any more are forgotten.
+GRANT DELETE ON session_token TO croupier_app;

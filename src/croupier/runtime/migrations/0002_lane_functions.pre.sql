@@ -221,11 +221,38 @@ CREATE TYPE response_key AS (
 );
 
 -- name: create_rollback_mark
--- A reference that has now been rolled back.
+-- A reference that has now been rolled back, or stands again.
 CREATE TYPE rollback_mark AS (
     provider text,
     reference text,
+    was text,
     rolled_back_by text
+);
+
+-- name: create_token_row
+-- A session token.
+CREATE TYPE token_row AS (
+    bucket smallint,
+    token_hash text,
+    session_id uuid,
+    issued_at timestamptz,
+    replaced_at timestamptz
+);
+
+-- name: create_token_key
+-- A session token to look up.
+CREATE TYPE token_key AS (
+    bucket smallint,
+    token_hash text
+);
+
+-- name: create_unseated_key
+-- A call that names no session: whose it is, at which provider, in which round.
+CREATE TYPE unseated_key AS (
+    bucket smallint,
+    player_id text,
+    provider text,
+    provider_round_id text
 );
 
 -- name: create_load_facts
@@ -240,13 +267,17 @@ CREATE FUNCTION load_facts(
     p_sessions   session_key[],
     p_rounds     round_key[],
     p_responses  response_key[],
+    p_tokens     token_key[],
+    p_unseated   unseated_key[],
+    p_is_deep    boolean,
     OUT accounts account_row[],
     OUT replayed nonce_row[],
     OUT refs     reference_row[],
     OUT undone   posting_row[],
     OUT sessions session_row[],
     OUT rounds   round_row[],
-    OUT answers  response_row[]
+    OUT answers  response_row[],
+    OUT tokens   token_row[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
     held  bigint;
@@ -261,15 +292,24 @@ BEGIN
     -- A row that is committed while the lock waits is seen by the next statement and held by nobody: lock until what
     -- is read is what is held. Rows appear seldom, so the second turn is the exception.
     FOR turn IN 1..10 LOOP
-        SELECT count(a.bucket) INTO held FROM unnest(p_owners) k CROSS JOIN LATERAL (
-            SELECT x.bucket FROM account x WHERE x.bucket = k.bucket AND x.owner = k.owner
+        PERFORM FROM unnest(p_owners) k CROSS JOIN LATERAL (
+            SELECT FROM account x WHERE x.bucket = k.bucket AND x.owner = k.owner
              ORDER BY x.kind, x.asset, x.fund FOR UPDATE) a;
-        SELECT array_agg(ROW(a.bucket, a.owner, a.kind, a.asset, a.fund, a.balance::text)::account_row) INTO accounts
-          FROM unnest(p_owners) k CROSS JOIN LATERAL (
-            SELECT x.* FROM account x WHERE x.bucket = k.bucket AND x.owner = k.owner) a;
-        EXIT WHEN held = coalesce(cardinality(accounts), 0);
+        GET DIAGNOSTICS held = ROW_COUNT;
+        SELECT ARRAY(
+            SELECT ROW(a.bucket, a.owner, a.kind, a.asset, a.fund, a.balance::text)::account_row
+              FROM unnest(p_owners) k CROSS JOIN LATERAL (
+                SELECT x.* FROM account x WHERE x.bucket = k.bucket AND x.owner = k.owner) a),
+        ARRAY(
+            SELECT ROW(r.provider, r.reference, r.bucket, r.action, r.target_reference, r.player_id, r.asset,
+                       r.amount::text, r.session_id, r.provider_round_id, r.game_id, r.status, r.code, r.journal_id,
+                       r.balance::text, r.rolled_back_by, r.request_id, r.recorded_at)::reference_row
+              FROM unnest(p_references) k CROSS JOIN LATERAL (
+                SELECT x.* FROM money_reference x WHERE x.provider = k.provider AND x.reference = k.reference LIMIT 1) r)
+          INTO accounts, refs;
+        EXIT WHEN held = cardinality(accounts);
     END LOOP;
-    IF held <> coalesce(cardinality(accounts), 0) THEN
+    IF held <> cardinality(accounts) THEN
         RAISE EXCEPTION 'the accounts of this batch keep changing' USING ERRCODE = 'CR001';
     END IF;
 
@@ -286,13 +326,19 @@ BEGIN
         END IF;
     END IF;
 
-    SELECT array_agg(ROW(r.provider, r.reference, r.bucket, r.action, r.target_reference, r.player_id, r.asset,
-                         r.amount::text, r.session_id, r.provider_round_id, r.game_id, r.status, r.code, r.journal_id,
-                         r.balance::text, r.rolled_back_by, r.request_id, r.recorded_at)::reference_row) INTO refs
-      FROM unnest(p_references) k CROSS JOIN LATERAL (
-        SELECT x.* FROM money_reference x WHERE x.provider = k.provider AND x.reference = k.reference LIMIT 1) r;
+    -- A rollback of a rollback needs what the first one undid.
+    IF p_is_deep AND cardinality(refs) > 0 THEN
+        SELECT refs || array_agg(DISTINCT ROW(r.provider, r.reference, r.bucket, r.action, r.target_reference, r.player_id,
+                         r.asset, r.amount::text, r.session_id, r.provider_round_id, r.game_id, r.status, r.code,
+                         r.journal_id, r.balance::text, r.rolled_back_by, r.request_id,
+                         r.recorded_at)::reference_row) INTO refs
+          FROM unnest(refs) k CROSS JOIN LATERAL (
+            SELECT x.* FROM money_reference x
+             WHERE k.action = 'rollback' AND x.provider = k.provider AND x.reference = k.target_reference LIMIT 1) r
+         WHERE NOT EXISTS (SELECT 1 FROM unnest(refs) q WHERE q.provider = r.provider AND q.reference = r.reference);
+    END IF;
 
-    IF refs IS NOT NULL THEN
+    IF cardinality(refs) > 0 THEN
         SELECT array_agg(ROW(p.bucket, p.entry_id, p.seq, p.kind, p.owner, p.asset, p.fund, p.session_id,
                              p.amount::text, p.balance_after::text)::posting_row) INTO undone
           FROM unnest(refs) r CROSS JOIN LATERAL (
@@ -305,19 +351,42 @@ BEGIN
               FROM unnest(refs) r WHERE r.session_id IS NOT NULL AND r.provider_round_id IS NOT NULL);
     END IF;
 
-    SELECT array_agg(ROW(s.bucket, s.id, s.player_id, s.provider, s.game_id, s.asset, s.state, s.seq, s.rounds_open,
-                         s.staked::text, s.won::text, s.contributed::text, s.share_posted::text,
-                         s.revenue_posted::text, s.contract_id, s.share_bps, s.jackpot_pool, s.promo_source,
-                         s.launch_url, s.opened_at, s.expires_at, s.last_activity_at)::session_row) INTO sessions
-      FROM unnest(p_sessions) k CROSS JOIN LATERAL (
-        SELECT x.* FROM session x WHERE x.bucket = k.bucket AND x.id = k.id LIMIT 1) s;
+    IF cardinality(p_tokens) > 0 THEN
+        SELECT array_agg(ROW(t.bucket, t.token_hash, t.session_id, t.issued_at, t.replaced_at)::token_row),
+               p_sessions || coalesce(array_agg(DISTINCT ROW(t.bucket, t.session_id)::session_key), '{}')
+          INTO tokens, p_sessions
+          FROM unnest(p_tokens) k CROSS JOIN LATERAL (
+            SELECT x.* FROM session_token x WHERE x.bucket = k.bucket AND x.token_hash = k.token_hash LIMIT 1) t;
+    END IF;
 
-    SELECT array_agg(ROW(o.bucket, o.session_id, o.provider_round_id, o.id, o.state, o.bets, o.live_bets,
-                         o.staked::text, o.won::text, o.bet_due_at, o.outcome::text, o.fairness::text, o.opened_at,
-                         o.closed_at)::round_row) INTO rounds
-      FROM unnest(p_rounds) k CROSS JOIN LATERAL (
-        SELECT x.* FROM round x WHERE x.bucket = k.bucket AND x.session_id = k.session_id
-                                  AND x.provider_round_id = k.provider_round_id LIMIT 1) o;
+    -- The newest sessions of the player at the provider are candidates; the round is looked for in each of them.
+    IF cardinality(p_unseated) > 0 THEN
+        p_sessions := p_sessions || (
+            SELECT coalesce(array_agg(DISTINCT ROW(s.bucket, s.id)::session_key), '{}')
+              FROM unnest(p_unseated) k CROSS JOIN LATERAL (
+                SELECT x.bucket, x.id FROM session x WHERE x.player_id = k.player_id AND x.provider = k.provider
+                 ORDER BY x.id DESC LIMIT 32) s);
+        -- A token or a target may seat the call in an older session: its round must be known there too.
+        p_rounds := p_rounds || (
+            SELECT coalesce(array_agg(DISTINCT ROW(s.bucket, s.id, k.provider_round_id)::round_key), '{}')
+              FROM unnest(p_unseated) k JOIN unnest(p_sessions) s ON s.bucket = k.bucket
+             WHERE k.provider_round_id IS NOT NULL);
+    END IF;
+
+    SELECT ARRAY(
+        SELECT ROW(s.bucket, s.id, s.player_id, s.provider, s.game_id, s.asset, s.state, s.seq, s.rounds_open,
+                   s.staked::text, s.won::text, s.contributed::text, s.share_posted::text, s.revenue_posted::text,
+                   s.contract_id, s.share_bps, s.jackpot_pool, s.promo_source, s.launch_url, s.opened_at,
+                   s.expires_at, s.last_activity_at)::session_row
+          FROM unnest(p_sessions) k CROSS JOIN LATERAL (
+            SELECT x.* FROM session x WHERE x.bucket = k.bucket AND x.id = k.id LIMIT 1) s),
+    ARRAY(
+        SELECT ROW(o.bucket, o.session_id, o.provider_round_id, o.id, o.state, o.bets, o.live_bets, o.staked::text,
+                   o.won::text, o.bet_due_at, o.outcome::text, o.fairness::text, o.opened_at, o.closed_at)::round_row
+          FROM unnest(p_rounds) k CROSS JOIN LATERAL (
+            SELECT x.* FROM round x WHERE x.bucket = k.bucket AND x.session_id = k.session_id
+                                      AND x.provider_round_id = k.provider_round_id LIMIT 1) o)
+      INTO sessions, rounds;
 
     IF cardinality(p_responses) > 0 THEN
         SELECT array_agg(ROW(i.bucket, i.api_key_id, i.key, i.fingerprint, i.status, i.body,
@@ -344,6 +413,7 @@ CREATE FUNCTION write_effects(
     p_events         event_row[],
     p_breaks         break_row[],
     p_answers        response_row[],
+    p_tokens         token_row[],
     p_now            timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -382,7 +452,8 @@ BEGIN
     IF cardinality(p_marks) > 0 THEN
         UPDATE money_reference m SET rolled_back_by = k.rolled_back_by
           FROM unnest(p_marks) k
-         WHERE m.provider = k.provider AND m.reference = k.reference AND m.rolled_back_by IS NULL;
+         WHERE m.provider = k.provider AND m.reference = k.reference
+           AND m.rolled_back_by IS NOT DISTINCT FROM k.was;
         GET DIAGNOSTICS written = ROW_COUNT;
         IF written <> cardinality(p_marks) THEN
             RAISE EXCEPTION 'a target of this batch was rolled back elsewhere meanwhile' USING ERRCODE = 'CR001';
@@ -432,15 +503,22 @@ BEGIN
         ON CONFLICT (bucket, session_id, provider_round_id) DO UPDATE
            SET state = excluded.state, bets = excluded.bets, live_bets = excluded.live_bets,
                staked = excluded.staked, won = excluded.won, bet_due_at = excluded.bet_due_at,
-               outcome = excluded.outcome, fairness = excluded.fairness, closed_at = excluded.closed_at;
+               outcome = excluded.outcome, fairness = excluded.fairness, closed_at = excluded.closed_at
+         WHERE round.id = excluded.id;
+        GET DIAGNOSTICS written = ROW_COUNT;
+        IF written <> cardinality(p_rounds) THEN
+            RAISE EXCEPTION 'a round of this batch was decided on without its state' USING ERRCODE = 'CR001';
+        END IF;
     END IF;
 
-    FOR settled IN SELECT k.bucket, k.id FROM unnest(p_settled) k LOOP
-        UPDATE round
-           SET state = CASE WHEN live_bets = 0 AND won = 0 THEN 'voided' ELSE 'settled' END,
-               closed_at = coalesce(closed_at, p_now)
-         WHERE bucket = settled.bucket AND session_id = settled.id AND state IN ('open', 'closed');
-    END LOOP;
+    IF cardinality(p_settled) > 0 THEN
+        FOR settled IN SELECT k.bucket, k.id FROM unnest(p_settled) k LOOP
+            UPDATE round
+               SET state = CASE WHEN live_bets = 0 AND won = 0 THEN 'voided' ELSE 'settled' END,
+                   closed_at = coalesce(closed_at, p_now)
+             WHERE bucket = settled.bucket AND session_id = settled.id AND state IN ('open', 'closed');
+        END LOOP;
+    END IF;
 
     IF cardinality(p_events) > 0 THEN
         INSERT INTO session_event (bucket, session_id, seq, from_state, to_state, cause, provider_round_id,
@@ -448,6 +526,12 @@ BEGIN
         SELECT e.bucket, e.session_id, e.seq, e.from_state, e.to_state, e.cause, e.provider_round_id, e.journal_ids,
                e.occurred_at, e.time_source, e.recorded_at, e.correlation_id, e.trace_id, e.details::jsonb
           FROM unnest(p_events) e;
+    END IF;
+
+    IF cardinality(p_tokens) > 0 THEN
+        INSERT INTO session_token (bucket, token_hash, session_id, issued_at, replaced_at)
+        SELECT t.bucket, t.token_hash, t.session_id, t.issued_at, t.replaced_at FROM unnest(p_tokens) t
+        ON CONFLICT (bucket, token_hash) DO UPDATE SET replaced_at = excluded.replaced_at;
     END IF;
 
     IF cardinality(p_breaks) > 0 THEN

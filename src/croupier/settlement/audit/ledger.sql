@@ -100,10 +100,12 @@ SELECT count(*) OVER () AS found,
 -- name: session_books_equal_postings
 -- A session's stakes, wins, contributions, share and revenue are what its postings say, and its clearing is the rest.
 WITH effect AS (
-    SELECT e.bucket, e.session_id, e.id, coalesce(t.action, e.kind) AS kind
+    SELECT e.bucket, e.session_id, e.id, coalesce(o.action, t.action, e.kind) AS kind
       FROM journal_entry e
       LEFT JOIN money_reference r ON e.kind = 'rollback' AND r.provider = e.provider AND r.reference = e.reference
       LEFT JOIN money_reference t ON t.provider = r.provider AND t.reference = r.target_reference
+      LEFT JOIN money_reference o
+        ON t.action = 'rollback' AND o.provider = t.provider AND o.reference = t.target_reference
      WHERE e.session_id IS NOT NULL
 ), told AS (
     SELECT f.bucket, f.session_id,
@@ -176,7 +178,7 @@ WITH decided AS (
                 WHEN r.action IN ('bet', 'win', 'jackpot_win', 'promo_win', 'deposit', 'withdrawal') THEN r.amount > 0
                 WHEN r.action IN ('rollback', 'withdrawal_cancel') THEN t.journal_id IS NOT NULL
                 ELSE false END AS must_move,
-           r.status = 'approved' AND r.code = 'ok' AND r.action <> 'close_round' AS may_move
+           r.status = 'approved' AND r.code IN ('ok', 'rolled_back_in_part') AND r.action <> 'close_round' AS may_move
       FROM money_reference r
       LEFT JOIN money_reference t
         ON r.action IN ('rollback', 'withdrawal_cancel') AND t.reference = r.target_reference
@@ -221,17 +223,19 @@ SELECT count(*) OVER () AS found,
  ORDER BY r.provider, r.reference LIMIT $1;
 
 -- name: rollbacks_mirror_once
--- What was rolled back has exactly one rollback, whose entry is its mirror; a player's debt stands for what was spent.
+-- What was rolled back has exactly one rollback that stands, whose entry is its mirror unless it says that it took back
+-- a part; a player's debt stands for what was spent.
 WITH undone AS (
     SELECT * FROM money_reference WHERE status = 'approved' AND rolled_back_by IS NOT NULL
 ), undoing AS (
     SELECT *, CASE action WHEN 'withdrawal_cancel' THEN 'operator' ELSE provider END AS target_provider
       FROM money_reference
-     WHERE status = 'approved' AND code = 'ok' AND action IN ('rollback', 'withdrawal_cancel')
+     WHERE status = 'approved' AND code IN ('ok', 'rolled_back_in_part') AND rolled_back_by IS NULL
+       AND action IN ('rollback', 'withdrawal_cancel')
 ), pair AS (
     SELECT u.bucket, coalesce(u.provider, r.target_provider) AS provider,
            coalesce(u.reference, r.target_reference) AS reference, u.rolled_back_by, u.journal_id,
-           r.reference AS undone_by, r.journal_id AS mirror_id
+           r.reference AS undone_by, r.journal_id AS mirror_id, r.code
       FROM undone u
       FULL JOIN undoing r ON r.target_provider = u.provider AND r.target_reference = u.reference
                          AND r.reference = u.rolled_back_by
@@ -240,6 +244,7 @@ WITH undone AS (
       FROM pair
      CROSS JOIN LATERAL (VALUES (pair.journal_id), (pair.mirror_id)) AS both_entries (id)
       JOIN posting p ON p.bucket = pair.bucket AND p.entry_id = both_entries.id
+     WHERE pair.code IS DISTINCT FROM 'rolled_back_in_part'
      GROUP BY pair.provider, pair.reference, p.owner, p.asset, p.session_id,
               CASE p.kind WHEN 'player_receivable' THEN 'player_wallet' ELSE p.kind END
     HAVING sum(p.amount) <> 0
@@ -260,17 +265,25 @@ SELECT count(*) OVER () AS found, explanation
  ORDER BY provider, reference, explanation LIMIT $1;
 
 -- name: rounds_equal_references
--- Bets, live bets, stakes and wins of every round are those of its approved references.
-WITH told AS (
-    SELECT bucket, session_id, provider_round_id,
-           count(*) FILTER (WHERE action = 'bet') AS bets,
-           count(*) FILTER (WHERE action = 'bet' AND rolled_back_by IS NULL) AS live_bets,
-           coalesce(sum(amount) FILTER (WHERE action = 'bet' AND rolled_back_by IS NULL), 0) AS staked,
-           coalesce(sum(amount) FILTER (WHERE action = 'win' AND rolled_back_by IS NULL), 0) AS won
-      FROM money_reference
-     WHERE status = 'approved' AND session_id IS NOT NULL AND provider_round_id IS NOT NULL
-       AND action IN ('bet', 'win', 'jackpot_win', 'promo_win', 'close_round')
-     GROUP BY bucket, session_id, provider_round_id
+-- Bets, live bets, stakes and wins of every round are those of its approved references. A round that was only closed
+-- needs none: its end may have come with a win that its rollback overtook, or without an id.
+WITH in_part AS (
+    SELECT r.provider, r.target_reference AS reference, coalesce(sum(p.amount), 0) AS taken_back
+      FROM money_reference r
+      LEFT JOIN posting p ON p.bucket = r.bucket AND p.entry_id = r.journal_id AND p.kind = 'operator_clearing'
+     WHERE r.code = 'rolled_back_in_part' GROUP BY r.provider, r.target_reference
+), told AS (
+    SELECT m.bucket, m.session_id, m.provider_round_id,
+           count(*) FILTER (WHERE m.action = 'bet') AS bets,
+           count(*) FILTER (WHERE m.action = 'bet' AND m.rolled_back_by IS NULL) AS live_bets,
+           coalesce(sum(m.amount) FILTER (WHERE m.action = 'bet' AND m.rolled_back_by IS NULL), 0) AS staked,
+           coalesce(sum(m.amount - coalesce(i.taken_back, 0))
+                    FILTER (WHERE m.action = 'win' AND (m.rolled_back_by IS NULL OR i.reference IS NOT NULL)), 0) AS won
+      FROM money_reference m
+      LEFT JOIN in_part i ON i.provider = m.provider AND i.reference = m.reference
+     WHERE m.status = 'approved' AND m.session_id IS NOT NULL AND m.provider_round_id IS NOT NULL
+       AND m.action IN ('bet', 'win', 'jackpot_win', 'promo_win', 'close_round')
+     GROUP BY m.bucket, m.session_id, m.provider_round_id
 )
 SELECT count(*) OVER () AS found,
        format('round %s of session ses_%s: %s', coalesce(o.provider_round_id, t.provider_round_id),
@@ -283,18 +296,19 @@ SELECT count(*) OVER () AS found,
   FROM round o
   FULL JOIN told t ON t.bucket = o.bucket AND t.session_id = o.session_id
                   AND t.provider_round_id = o.provider_round_id
- WHERE (o.bets, o.live_bets, o.staked, o.won) IS DISTINCT FROM (t.bets, t.live_bets, t.staked, t.won)
+ WHERE NOT (t.bets IS NULL AND o.id IS NOT NULL AND o.bets = 0 AND o.staked = 0 AND o.won = 0)
+   AND (o.bets, o.live_bets, o.staked, o.won) IS DISTINCT FROM (t.bets, t.live_bets, t.staked, t.won)
  ORDER BY coalesce(o.bucket, t.bucket), coalesce(o.session_id, t.session_id),
           coalesce(o.provider_round_id, t.provider_round_id) LIMIT $1;
 
 -- name: open_rounds_are_counted
--- A session counts exactly the rounds that hold it open: those open with a live bet, or before any bet.
+-- A session counts exactly the rounds that hold it open: those open with a live bet, or paid before any bet.
 SELECT count(*) OVER () AS found,
        format('session ses_%s counts %s open round(s), %s hold it open', translate(s.id::text, '-', ''), s.rounds_open,
               coalesce(o.holding, 0)) AS explanation
   FROM session s
   LEFT JOIN (SELECT bucket, session_id, count(*) AS holding
-               FROM round WHERE state = 'open' AND (live_bets > 0 OR bets = 0) GROUP BY bucket, session_id) o
+               FROM round WHERE state = 'open' AND (live_bets > 0 OR (bets = 0 AND won > 0)) GROUP BY bucket, session_id) o
     ON o.bucket = s.bucket AND o.session_id = s.id
  WHERE s.rounds_open <> coalesce(o.holding, 0)
  ORDER BY s.bucket, s.id LIMIT $1;

@@ -19,20 +19,21 @@ from croupier.providers.contract import (
     Attempt,
     Context,
     Decoded,
-    Headers,
+    Failure,
     LaunchAnswer,
     LaunchOrder,
     Operation,
     OutboundRequest,
     ProviderAccount,
-    RawRequest,
+    Question,
+    QuestionAnswer,
+    QuestionUnanswered,
     Reply,
     TransportFault,
-    Verified,
-    verify_native_signature,
 )
 from croupier.providers.manifest import Manifest
 from croupier.providers.problem import render_problem
+from croupier.providers.verification import Headers, RawRequest, Verified, verify_native_or_message
 
 OPERATIONS: Final[dict[bytes, Operation]] = {
     b"/v1/balance": Operation(name="balance"),
@@ -73,23 +74,24 @@ class CroupierV1:
         return operation
 
     def verify(self, raw: RawRequest, account: ProviderAccount, now: datetime) -> Verified:
-        """The native signature."""
-        return verify_native_signature(raw, account, now)
+        """The native signature, or RFC 9421 for studios whose tools speak that."""
+        return verify_native_or_message(raw, account.inbound_keys, now, window_s=account.window_s)
 
     def decode(self, verified: Verified, context: Context) -> Decoded:
         """Strict JSON to one action, or two for a bet-win."""
         return decode_request(verified, context)
 
-    def encode(self, decoded: Decoded, outcomes: tuple[Outcome, ...]) -> Reply:
+    def encode(self, decoded: Decoded, outcomes: tuple[Outcome, ...], context: Context) -> Reply:
         """200 with one result, or with `results` for a bet-win."""
         if len(outcomes) == 2:
             results = (_render(outcomes[0]), _render(outcomes[1]))
             return Reply(200, _ENCODER.encode(wire.BetWinReplyBody(results)), _JSON)
         return Reply(200, _ENCODER.encode(_render(outcomes[0])), _JSON)
 
-    def encode_failure(self, error: CroupierError, raw: RawRequest | None, correlation_id: str) -> Reply:
+    def encode_failure(self, failure: Failure) -> Reply:
         """A problem document with the error's own status."""
-        return render_problem(error, correlation_id, _EXTRA_HEADERS.get(error.kind.code, ()))
+        extra = _EXTRA_HEADERS.get(failure.error.kind.code, ())
+        return render_problem(failure.error, failure.correlation_id, extra)
 
     def build_launch(self, order: LaunchOrder, account: ProviderAccount, attempt: Attempt) -> OutboundRequest:
         """`POST {base_url}/v1/launch`, signed with the outbound key."""
@@ -98,6 +100,16 @@ class CroupierV1:
     def read_launch(self, order: LaunchOrder, answer: Reply | TransportFault) -> LaunchAnswer:
         """The game's address, a refusal with its code, or unknown."""
         return launch.read_launch(order, answer)
+
+    def build_question(
+        self, question: Question, account: ProviderAccount, attempt: Attempt
+    ) -> OutboundRequest | None:
+        """Nothing: a studio in the house is asked for launches only."""
+        return None
+
+    def read_answer(self, question: Question, answer: Reply | TransportFault) -> QuestionAnswer:
+        """Nothing was asked."""
+        return QuestionUnanswered("not_asked")
 
 
 def _render(outcome: Outcome) -> wire.ReplyBody:

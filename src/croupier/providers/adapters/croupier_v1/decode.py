@@ -36,8 +36,9 @@ from croupier.moneypath.commands import (
     WinKind,
 )
 from croupier.providers.adapters.croupier_v1 import wire
-from croupier.providers.contract import Context, Decoded, DecodeRefused, Verified
+from croupier.providers.contract import Context, Decoded, DecodeRefused
 from croupier.providers.strict_json import decode_strict
+from croupier.providers.verification import Verified
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 9998

@@ -49,7 +49,7 @@ def build_launch(order: LaunchOrder, account: ProviderAccount, attempt: Attempt)
     url = f"{account.base_url.rstrip('/')}/v1/launch"
     body = _ENCODER.encode(_body_of(order))
     authorization = sign_native(
-        account.outbound_key,
+        account.outbound_secret,
         method="POST",
         path=urlsplit(url).path.encode(),
         query=b"",

@@ -26,7 +26,21 @@ MANIFEST: Final = Manifest(
     protocol="croupier",
     version=1,
     title="Croupier native protocol, version 1",
-    capabilities=frozenset(Capability) - {Capability.FREE_ROUNDS, Capability.STATEMENT},
+    capabilities=frozenset(
+        {
+            Capability.BALANCE,
+            Capability.BET,
+            Capability.WIN,
+            Capability.BET_WIN,
+            Capability.ROLLBACK,
+            Capability.CLOSE_ROUND,
+            Capability.JACKPOT_WIN,
+            Capability.PROMO_WIN,
+            Capability.CONTRIBUTION,
+            Capability.LAUNCH,
+            Capability.FAIRNESS,
+        }
+    ),
     amount_notation=Notation.MINOR_TEXT,
     amount_scale=None,
     session_ids=IssuedBy.US,
