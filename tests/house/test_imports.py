@@ -28,6 +28,8 @@ ADAPTER_MAY_IMPORT: Final = (
     "croupier.providers.manifest",
     "croupier.providers.problem",
     "croupier.providers.strict_json",
+    "croupier.providers.verification",
+    "croupier.providers.wire_schemas",
     "croupier_signing",
     "msgspec",
 )

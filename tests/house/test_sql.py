@@ -14,6 +14,9 @@ from house.reading import ROOT, Finding, paths_under, refuse
 GLOBAL_KEYS: Final = {
     "money_reference": "(provider, reference): one reference, one effect, whoever the player is",
     "croupier_migration": "the list of migrations belongs to the database, not to a player",
+    "audit_record": "one chain for the whole deployment; no player is in it",
+    "provider_key": "a key id names one key of the whole deployment, for ever",
+    "key_use": "what is known of such a key",
 }
 """Tables whose keys may begin with something else than the bucket."""
 

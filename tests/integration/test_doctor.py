@@ -194,10 +194,16 @@ async def test_an_open_or_absent_key_file_is_found(config_path: Path) -> None:
     assert str(keys / "sandbox-out-1.key") in details[1]
 
 
+async def test_a_key_of_a_kind_that_its_protocol_cannot_use_is_found(config_path: Path) -> None:
+    edit(config_path, 'adapter = "croupier_v1"', 'adapter = "hub88_v1"\nsettings = { operator_id = "1" }')
+    details = [finding.detail for finding in troubles(await examine(config_path, environment()))["secrets"]]
+    assert len(details) == 2
+    assert "wants another kind of inbound key: rsa public" in details[0]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "check", "detail"),
     [
-        ('adapter = "croupier_v1"', 'adapter = "acme_v9"', "providers", "there is no adapter acme_v9"),
         ('direction = "inbound"', 'direction = "outbound"', "providers", "no key that verifies its calls"),
         ('direction = "outbound"', 'direction = "inbound"', "providers", "no key that signs our calls"),
         ("from = 2025-01-01", "from = 2190-01-01", "contracts", "game group crash, asset ETH"),

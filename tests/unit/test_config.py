@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from croupier.providers.registry import find_adapters
 from croupier.runtime.config import (
     Config,
     ConfigProblems,
@@ -213,12 +214,23 @@ def test_a_secret_written_into_the_file_is_refused_without_showing_it(tmp_path: 
     assert SECRET not in str(problem)
 
 
-@pytest.mark.parametrize("scheme", ["aws-sm:name", "vault:path#field"])
-def test_later_secret_stores_are_named_as_not_available(tmp_path: Path, scheme: str) -> None:
+@pytest.mark.parametrize("reference", ["aws-sm:casino/studio#key", "vault:secret/casino/studio#key"])
+def test_secret_stores_are_named_and_not_asked_when_the_file_is_read(tmp_path: Path, reference: str) -> None:
+    text = PROVIDER + f'keys = [{{id = "k", secret = "{reference}", direction = "both"}}]'
+    assert load(tmp_path, text).providers[0].keys[0].secret == reference
+
+
+def test_a_reference_to_a_secret_store_that_is_not_whole_is_a_problem(tmp_path: Path) -> None:
     problem = only_problem(
-        tmp_path, PROVIDER + f'keys = [{{id = "k", secret = "{scheme}", direction = "both"}}]'
+        tmp_path, PROVIDER + 'keys = [{id = "k", secret = "vault:path#field", direction = "both"}]'
     )
-    assert "not available in this version" in problem.what
+    assert "vault:MOUNT/PATH#FIELD" in problem.fix
+
+
+def test_how_old_a_key_may_get_is_a_time(tmp_path: Path) -> None:
+    assert load(tmp_path, PROVIDER).providers[0].rotate_after_s == 90 * 86_400
+    assert load(tmp_path, PROVIDER + 'rotate_after = "36h"').providers[0].rotate_after_s == 36 * 3600
+    assert only_problem(tmp_path, PROVIDER + 'rotate_after = "soon"').where == "providers #1.rotate_after"
 
 
 def test_a_database_url_may_come_with_its_password_from_environment_or_file(tmp_path: Path) -> None:
@@ -271,6 +283,19 @@ def test_a_key_id_is_unique_over_providers_and_api_keys(tmp_path: Path) -> None:
         "providers #1.keys #1.id",
         "api_keys #1.id",
     }
+
+
+@pytest.mark.parametrize("direction", ["inbound", "both"])
+def test_more_inbound_keys_than_a_call_is_tried_with_are_told_of_with_their_place(
+    tmp_path: Path, direction: str
+) -> None:
+    def keys(count: int) -> str:
+        inbound = [f'{{id = "k{n}", secret = "env:A", direction = "{direction}"}}' for n in range(count)]
+        return f'keys = [{{id = "out", secret = "env:A", direction = "outbound"}}, {", ".join(inbound)}]'
+
+    assert len(load(tmp_path, PROVIDER + keys(8)).providers[0].keys) == 9
+    problem = only_problem(tmp_path, PROVIDER + keys(9))
+    assert (problem.where, problem.what) == ("providers #1.keys", "9 keys are inbound, and 8 is the most")
 
 
 @pytest.mark.parametrize("extra", ["", f'\nsecret = "env:A"\ntoken_hash = "sha256:{"0" * 64}"'])
@@ -395,3 +420,25 @@ def test_the_reference_page_is_current() -> None:
     assert page.read_text(encoding="utf-8") == render_configuration_reference(), (
         f"run: python -m croupier.runtime.config.reference > {PAGE}"
     )
+
+
+def test_an_adapter_that_is_not_there_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
+    problem = only_problem(tmp_path, PROVIDER.rstrip() + '\nadapter = "croupier_v2"\n')
+    assert problem.where == "providers #1.adapter"
+    assert "croupier_v1" in problem.fix
+
+
+def test_what_a_protocol_calls_us_by_is_asked_for_and_nothing_else(tmp_path: Path) -> None:
+    needy = next(
+        adapter.manifest
+        for adapter in find_adapters().values()
+        if any(setting.default is None for setting in adapter.manifest.settings)
+    )
+    wanted = [setting.name for setting in needy.settings if setting.default is None]
+    problems = problems_of(
+        tmp_path, PROVIDER.rstrip() + f'\nadapter = "{needy.id}"\nsettings = {{ colour = "red" }}\n'
+    )
+    assert [problem.where for problem in problems] == [
+        "providers #1.settings.colour",
+        *["providers #1.settings"] * len(wanted),
+    ]

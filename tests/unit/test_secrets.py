@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from croupier.runtime.secrets import SecretUnavailable, resolve_secret
+from croupier.runtime.secrets import SecretUnavailable, check_reference, resolve_secret
 
 VALUE = "correct-horse-battery-staple"
 
@@ -78,10 +78,24 @@ def test_a_huge_file_is_refused(tmp_path: Path) -> None:
         resolve_secret(f"file:{secret_file(tmp_path, b'x' * 65_537)}")
 
 
-@pytest.mark.parametrize("reference", ["aws-sm:name", "vault:path#field"])
-def test_later_stores_say_that_they_are_not_available_yet(reference: str) -> None:
-    with pytest.raises(SecretUnavailable, match="not available in this version"):
-        resolve_secret(reference, env={})
+@pytest.mark.parametrize(
+    "reference",
+    ["aws-sm:", "aws-sm:a b", "aws-sm:name#", "aws-sm:a#b#c", "vault:", "vault:path", "vault:path#field",
+     "vault:mount/path", "vault:mount/path#", "vault:/path#field", "vault:mount/pa?th#field"],
+)  # fmt: skip
+def test_a_reference_to_a_store_that_is_not_whole_says_what_one_looks_like(reference: str) -> None:
+    with pytest.raises(SecretUnavailable) as caught:
+        check_reference(reference)
+    assert reference.partition(":")[0] in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["aws-sm:casino/studio-1", "aws-sm:arn:aws:secretsmanager:eu-west-1:123456789012:secret:studio-AbCdEf#key",
+     "vault:secret/studio#key", "vault:kv/casino/keys/studio-1#shared.secret"],
+)  # fmt: skip
+def test_a_whole_reference_to_a_store_is_accepted_without_asking_it(reference: str) -> None:
+    check_reference(reference)
 
 
 @pytest.mark.parametrize("reference", [VALUE, f"plain:{VALUE}", "env:", f"env:{VALUE} x", "file:", "", ":"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from uuid import UUID
@@ -12,6 +13,9 @@ from croupier.ids import SESSION, MalformedId, parse_id
 
 LARGEST_INPUT_BYTES = 64 * 1024 * 1024
 
+_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
 
 def parse_session_id(text: str) -> UUID:
     """A session's id; typer.BadParameter says what it looks like."""
@@ -19,6 +23,14 @@ def parse_session_id(text: str) -> UUID:
         return parse_id(SESSION, text)
     except MalformedId as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of a duration such as 30m or 24h; typer.BadParameter says what it looks like."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter("a time is a number and one of s, m, h, d: 30m, 24h, 7d")
+    return int(found[1]) * _SECONDS[found[2]]
 
 
 def read_input(path: str) -> bytes:

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Final
 
 from croupier.moneypath.commands import Contract
-from croupier.providers.adapters.croupier_v1 import ADAPTER as CROUPIER_V1
 from croupier.providers.contract import Adapter, ProviderAccount
+from croupier.providers.registry import find_adapters
 from croupier.runtime.config import Config, ContractBook, Game, Provider, ResolvedKeys
 
-ADAPTERS: Final[Mapping[str, Adapter]] = {"croupier_v1": CROUPIER_V1}
+ADAPTERS: Final[Mapping[str, Adapter]] = find_adapters()
 """Every adapter there is, by protocol and version."""
 
 
@@ -56,5 +56,13 @@ def _account(
         assets=config.asset_registry(),
         contract_for=contract_for,
         window_s=provider.window_s,
+        settings=_settings(provider),
         pools=tuple(sorted(used_pools | {pool for pool in pools if pool is not None})),
     )
+
+
+def _settings(provider: Provider) -> dict[str, str]:
+    """What the configuration gives, and the protocol's own defaults for the rest."""
+    known = ADAPTERS[provider.adapter].manifest.settings
+    defaults = {setting.name: setting.default for setting in known if setting.default is not None}
+    return defaults | dict(provider.settings)

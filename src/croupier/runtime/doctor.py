@@ -10,10 +10,10 @@ import platform
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from croupier.governance.keyring import Unusable
 from croupier.runtime.config import (
     ANY,
     Config,
@@ -25,7 +25,9 @@ from croupier.runtime.config import (
     parse_address,
 )
 from croupier.runtime.doctor_database import examine_database
+from croupier.runtime.doctor_keys import examine_keys
 from croupier.runtime.finding import Finding
+from croupier.runtime.provider_keys import KeyReader, configured_keys
 
 __all__ = ["Finding", "examine"]
 
@@ -55,6 +57,7 @@ async def examine(config_path: Path | None, env: Mapping[str, str]) -> list[Find
     findings += _examine_contracts(config, datetime.now(UTC))
     findings += await _examine_ports(config)
     findings += await examine_database(config.database)
+    findings += await examine_keys(config)
     return findings
 
 
@@ -65,8 +68,27 @@ def _examine_python(version: Sequence[str]) -> Finding:
     return Finding.ok("python", f"Python {shown}")
 
 
+def _find_misfits(config: Config, env: Mapping[str, str]) -> list[Finding]:
+    """Keys of the file that their provider's protocol cannot use, such as a shared secret where it wants a key pair."""
+    reader = KeyReader(config, env)
+    read = [reader.read(key) for key in configured_keys(config, datetime.now(UTC))]
+    return [
+        Finding.fail(
+            "secrets",
+            f"key {one.key_id} of provider {one.provider}: {one.because}",
+            "docs/how-to/connect-a-provider.md says which side makes which key",
+        )
+        for one in read
+        if isinstance(one, Unusable)
+    ]
+
+
 def _examine_secrets(config: Config, env: Mapping[str, str]) -> list[Finding]:
     problems = list(find_unusable_secrets(config, env))
+    if not problems:
+        misfits = _find_misfits(config, env)
+        if misfits:
+            return misfits
     if not problems:
         return [Finding.ok("secrets", "every reference gives a usable secret")]
     return [Finding.fail("secrets", f"{problem.where}: {problem.what}", problem.fix) for problem in problems]
@@ -82,10 +104,6 @@ def _examine_providers(config: Config) -> list[Finding]:
 
 def _examine_provider(config: Config, provider: Provider) -> Iterator[Finding]:
     name = f"provider {provider.id}"
-    if find_spec(f"croupier.providers.adapters.{provider.adapter}") is None:
-        yield Finding.fail(
-            "providers", f"{name}: there is no adapter {provider.adapter}", "see `croupier provider list`"
-        )
     if not any(key.is_inbound for key in provider.keys):
         fix = 'add a key with direction = "inbound" (or "both") to its keys'
         yield Finding.fail("providers", f"{name} has no key that verifies its calls", fix)

@@ -38,7 +38,7 @@ SPLIT_MEMBERSHIP_VERSION: Final = 16
 MOST_CLOCK_OFFSET_S: Final = 5.0
 MIGRATE: Final = "run `croupier migrate`"
 
-HISTORY: Final = ("journal_entry", "posting", "session_event")
+HISTORY: Final = ("journal_entry", "posting", "session_event", "audit_record")
 """Tables that the application may add to and never change."""
 
 TRIGGERS: Final = {
@@ -46,10 +46,13 @@ TRIGGERS: Final = {
     "posting_is_append_only": "posting",
     "session_event_is_append_only": "session_event",
     "posting_sums_to_zero": "posting",
+    "audit_record_is_append_only": "audit_record",
+    "provider_key_is_kept": "provider_key",
+    "revoked_key_stays_revoked": "provider_key",
 }
 """The guards in the database itself, with their tables."""
 
-_UNREACHABLE: Final = (
+UNREACHABLE: Final = (
     OSError,
     TimeoutError,
     DatabaseUrlError,
@@ -87,6 +90,17 @@ _DURABLE: Final = {
     "session_replication_role": ("origin",),
 }
 """Settings without which a committed answer could be lost, or a guard passed by, and their good values."""
+
+
+def find_running_url(database: Database) -> str | None:
+    """Where the database can be asked now; None for an embedded server that is not running or cannot be judged."""
+    if not database.is_embedded:
+        return database.url
+    try:
+        cluster = _existing_cluster(database.embedded_folder)
+        return _running_url(cluster) if server_processes(cluster) else None
+    except (EmbeddedServerError, OSError):
+        return None
 
 
 async def examine_database(database: Database) -> list[Finding]:
@@ -139,7 +153,7 @@ async def examine_server(url: str, *, is_embedded: bool) -> list[Finding]:
     except asyncpg.InvalidAuthorizationSpecificationError as error:
         fix = "correct user and password in CROUPIER_DATABASE_URL, or the server's pg_hba.conf"
         return [Finding.fail("database", f"{shown} refuses the login: {error}", fix)]
-    except _UNREACHABLE as error:
+    except UNREACHABLE as error:
         reason = str(error) or type(error).__name__
         fix = "start PostgreSQL, or correct host and port in [database] url or CROUPIER_DATABASE_URL"
         return [Finding.fail("database", f"{shown} cannot be used: {reason}", fix)]

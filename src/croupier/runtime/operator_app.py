@@ -16,7 +16,7 @@ from croupier.operator.deps import LaunchRecord, OperatorDeps, OperatorKey, Oper
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
 from croupier.providers.arrival import BodyLimits
-from croupier.providers.client import LaunchClient
+from croupier.providers.client import ProviderClient
 from croupier.providers.contract import Adapter, ProviderAccount
 from croupier.providers.strict_json import JsonLimits
 from croupier.runtime.config import Config, ContractBook, ResolvedKeys
@@ -25,7 +25,7 @@ from croupier.runtime.config import Config, ContractBook, ResolvedKeys
 class OperatorEdge:
     """The ASGI application and what must be closed after it."""
 
-    def __init__(self, app: Any, launches: LaunchClient) -> None:
+    def __init__(self, app: Any, launches: ProviderClient) -> None:
         self.app = app
         self._launches = launches
 
@@ -48,7 +48,7 @@ def build_operator_app(
 ) -> OperatorEdge:
     """Build the operator API; close the result when the process ends."""
     limits = config.limits
-    launches = LaunchClient(now)
+    launches = ProviderClient(now)
     deps = OperatorDeps(
         submit=submit,
         reads=OperatorReads(pool),

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import asyncpg
 
-from croupier.console.app import Console
-from croupier.runtime.config import Config
+from croupier.console.app import Console, ProviderLine
+from croupier.providers.registry import find_adapters
+from croupier.runtime.config import Config, Provider
 from croupier.runtime.supervisor import DATABASE, Supervisor
 from croupier.telemetry.metrics import Metrics, render_all
 
@@ -27,9 +28,17 @@ class Deployment:
 
     def _make_console(self, pool: asyncpg.Pool) -> Console:
         self.console = Console(
-            pool, environment=self._config.environment, metrics=lambda: render_all(self._metrics)
+            pool,
+            environment=self._config.environment,
+            metrics=lambda: render_all(self._metrics),
+            providers=tuple(_line(provider) for provider in self._config.providers),
         )
         return self.console
+
+
+def _line(provider: Provider) -> ProviderLine:
+    manifest = find_adapters()[provider.adapter].manifest
+    return ProviderLine(provider.id, manifest.title, manifest.signing, manifest.unsigned_parts)
 
 
 async def serve_deployment(config: Config, config_path: Path | None, *, workers: int) -> None:

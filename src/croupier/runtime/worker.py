@@ -27,13 +27,15 @@ from croupier.operator.deps import LaunchRecord, OperatorRecord
 from croupier.providers.arrival import BodyLimits
 from croupier.providers.callbacks import Callbacks, CallRecord, Edge, EdgeLimits
 from croupier.providers.strict_json import JsonLimits
-from croupier.runtime.accounts import build_accounts
-from croupier.runtime.config import Config, load_config, resolve_keys
+from croupier.runtime.config import Config, load_config
 from croupier.runtime.database import app_settings, connect_app, create_pool
 from croupier.runtime.operator_app import build_operator_app
+from croupier.runtime.seats import Seats
+from croupier.runtime.worker_keys import WorkerKeys
 from croupier.runtime.worker_process import READY_LINE, Orders
 from croupier.telemetry.logs import set_up_logs
 from croupier.telemetry.metrics import CommandRecord, Metrics, RequestRecord
+from croupier_signing import random_token
 
 _log = structlog.get_logger("croupier.worker")
 
@@ -92,9 +94,11 @@ class Worker:
         )
         self._metrics.note_request(
             RequestRecord(
-                f"/providers/{{provider}}/{record.operation}", "POST", record.status, record.duration_s
+                f"/providers/{{provider}}/{record.operation}", record.method, record.status, record.duration_s
             )
         )
+        if record.oddities:
+            self._tell_oddities(record)
         if record.outcome in ("refused", "failed"):
             _log.warning(
                 "callback_refused",
@@ -110,6 +114,16 @@ class Worker:
                 duration_s=round(record.duration_s, 6),
             )
 
+    def _tell_oddities(self, record: CallRecord) -> None:
+        for place in self._metrics.oddities.note(record.provider, record.oddities):
+            _log.warning(
+                "undocumented_value",
+                provider=record.provider,
+                operation=record.operation,
+                place=place,
+                correlation_id=record.correlation_id,
+            )
+
     def _observe_request(self, record: OperatorRecord) -> None:
         self._metrics.note_request(
             RequestRecord(record.route, record.method, record.status, record.duration_s)
@@ -120,11 +134,13 @@ class Worker:
             provider=record.provider, game=record.game_id, asset=record.asset, result=record.result
         )
 
-    def _callbacks(self, accounts: Any) -> Callbacks:
+    def _callbacks(self, accounts: Any, pool: asyncpg.Pool) -> Callbacks:
         limits = self._config.limits
         edge = Edge(
             accounts=accounts,
             submit=self._lanes.submit,
+            find_seat=Seats(pool).find_seat,
+            new_token=random_token,
             ids=self._ids,
             now=_now,
             observe=self._observe_call,
@@ -134,6 +150,15 @@ class Worker:
             ),
         )
         return Callbacks(edge)
+
+    def _keys(self) -> WorkerKeys:
+        return WorkerKeys(
+            self._config,
+            os.environ,
+            connect=lambda: connect_app(self._url, application_name="croupier-keys"),
+            metrics=self._metrics.keys,
+            now=_now,
+        )
 
     async def _follow_supervisor(self, pool: asyncpg.Pool) -> None:
         """Go where the database moves, and end cleanly when the supervisor's end of our standard input closes."""
@@ -150,10 +175,11 @@ class Worker:
 
     async def serve(self, listener: socket.socket) -> None:
         """Serve until asked to stop; then answer what was accepted, decide what is queued, and end."""
-        keys = resolve_keys(self._config, os.environ)
         pool = await create_pool(self._url, min_size=1, max_size=8)
         used = await pool.fetch("SELECT DISTINCT owner FROM account WHERE kind = 'jackpot_pool'")
-        accounts = build_accounts(self._config, keys, used_pools=[row["owner"] for row in used])
+        worker_keys = self._keys()
+        keys = await worker_keys.start(row["owner"] for row in used)
+        accounts = worker_keys.accounts
         self._lanes.start()
         operator = build_operator_app(
             self._config,
@@ -166,7 +192,7 @@ class Worker:
             observe=self._observe_request,
             observe_launch=self._observe_launch,
         )
-        app = _route(self._callbacks(accounts), operator.app, pool)
+        app = _route(self._callbacks(accounts, pool), operator.app, pool)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -183,6 +209,7 @@ class Worker:
             )
         )
         watch = asyncio.create_task(self._follow_supervisor(pool))
+        worker_keys.follow(self._end)
         sys.stdout.buffer.write(READY_LINE)
         sys.stdout.buffer.flush()
         self._server = server
@@ -193,6 +220,7 @@ class Worker:
         await server._serve([listener])
         await self._lanes.drain()
         await operator.close()
+        await worker_keys.finish()
         pool.terminate()
         watch.cancel()
 

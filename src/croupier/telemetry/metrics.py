@@ -12,6 +12,9 @@ from typing import Final
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from croupier.telemetry.key_metrics import KeyMetrics
+from croupier.telemetry.oddities import OddityMetrics
+
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
@@ -99,13 +102,9 @@ class Metrics:
             ("environment", "provider", "game", "asset", "result"),
             registry=self.registry,
         )
-        self._build = Gauge(
-            "croupier_build_info",
-            "The running version",
-            ("environment", "version"),
-            registry=self.registry,
-            multiprocess_mode="max",
-        )
+        self._build = _build_gauge(self.registry)
+        self.keys = KeyMetrics(environment, self.registry)
+        self.oddities = OddityMetrics(environment, self.registry)
         self._counters: dict[tuple[str, ...], Counter] = {}
         self._histograms: dict[tuple[str, ...], Histogram] = {}
 
@@ -126,7 +125,7 @@ class Metrics:
             self._counter(self._repeats, "repeat", record.provider).inc()
         if record.outcome == "reference_conflict":
             self._counter(self._collisions, "collision", record.provider).inc()
-        if record.reason is not None:
+        if record.reason is not None and record.outcome == "unauthenticated":
             self._counter(self._signatures, "signature", record.provider, record.reason).inc()
 
     def note_launch(self, *, provider: str, game: str, asset: str, result: str) -> None:
@@ -151,6 +150,16 @@ class Metrics:
         if child is None:
             child = self._histograms[name, *labels] = metric.labels(self._environment, *labels)
         return child
+
+
+def _build_gauge(registry: CollectorRegistry) -> Gauge:
+    return Gauge(
+        "croupier_build_info",
+        "The running version",
+        ("environment", "version"),
+        registry=registry,
+        multiprocess_mode="max",
+    )
 
 
 def render_all(own: Metrics) -> bytes:

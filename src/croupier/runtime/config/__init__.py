@@ -1,7 +1,13 @@
 """Configuration of Croupier: `croupier.toml`, overridden by `CROUPIER_…` environment variables."""
 
 from croupier.runtime.config.contracts import ContractBook
-from croupier.runtime.config.keys import ProviderKeys, ResolvedKeys, find_unusable_secrets, resolve_keys
+from croupier.runtime.config.keys import (
+    ProviderKeys,
+    ResolvedKeys,
+    find_unusable_secrets,
+    resolve_api_keys,
+    resolve_keys,
+)
 from croupier.runtime.config.loading import load_config
 from croupier.runtime.config.problems import ConfigProblems, Problem
 from croupier.runtime.config.sections import (
@@ -53,5 +59,6 @@ __all__ = [
     "find_unusable_secrets",
     "load_config",
     "parse_address",
+    "resolve_api_keys",
     "resolve_keys",
 ]

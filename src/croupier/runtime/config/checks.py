@@ -8,10 +8,12 @@ from typing import Final
 
 from croupier.money import Asset, AssetRegistry, InvalidAsset
 from croupier.play.session import State
+from croupier.providers.registry import find_adapters
 from croupier.runtime.config.problems import Problem, render_nearest, render_shown
 from croupier.runtime.config.reading import Place, is_readable_instant, render_place
-from croupier.runtime.config.sections import ANY, Config, parse_address
+from croupier.runtime.config.sections import ANY, Config, Provider, parse_address
 from croupier.runtime.secrets import SecretUnavailable, check_reference
+from croupier_signing import MAX_KEYS
 
 RESERVED_PROVIDERS: Final = frozenset({"operator", "croupier"})
 """References of the operator's own money and of Croupier's are kept under these names."""
@@ -69,6 +71,25 @@ def _providers(config: Config) -> Iterator[Problem]:
             yield Problem(
                 where, f'"{provider.id}" is a name of Croupier\'s own', "give the provider another id"
             )
+        yield from _protocol(number, provider)
+
+
+def _protocol(number: int, provider: Provider) -> Iterator[Problem]:
+    adapters = find_adapters()
+    yield from _unknown(("providers", number, "adapter"), provider.adapter, set(adapters), "adapter")
+    if provider.adapter not in adapters:
+        return
+    known = {setting.name: setting for setting in adapters[provider.adapter].manifest.settings}
+    for name in provider.settings:
+        yield from _unknown(
+            ("providers", number, "settings", name), name, set(known), f"setting of {provider.adapter}"
+        )
+    for name, setting in known.items():
+        if setting.default is None and name not in provider.settings:
+            place = render_place(("providers", number, "settings"))
+            yield Problem(
+                place, f"{provider.adapter} needs {name}: {setting.description}", f"add settings.{name}"
+            )
 
 
 def _games(config: Config) -> Iterator[Problem]:
@@ -112,6 +133,18 @@ def _key_ids(config: Config) -> Iterator[Problem]:
             )
 
 
+def _key_counts(config: Config) -> Iterator[Problem]:
+    """A call is tried with every inbound key of its provider, and a verifier takes no more than `MAX_KEYS`."""
+    for number, provider in enumerate(config.providers):
+        count = sum(key.is_inbound for key in provider.keys)
+        if count > MAX_KEYS:
+            yield Problem(
+                render_place(("providers", number, "keys")),
+                f"{count} keys are inbound, and {MAX_KEYS} is the most",
+                "keep those that the provider signs with",
+            )
+
+
 def _references(config: Config) -> Iterator[Problem]:
     for place, reference in secret_references(config).items():
         try:
@@ -128,10 +161,16 @@ def secret_references(config: Config) -> dict[str, str]:
         for number, provider in enumerate(config.providers)
         for position, key in enumerate(provider.keys)
     }
-    for number, key in enumerate(config.api_keys):
-        if key.secret is not None:
-            found[render_place(("api_keys", number, "secret"))] = key.secret
-    return found
+    return found | api_key_references(config)
+
+
+def api_key_references(config: Config) -> dict[str, str]:
+    """Place → reference of every native key of the operator API."""
+    return {
+        render_place(("api_keys", number, "secret")): key.secret
+        for number, key in enumerate(config.api_keys)
+        if key.secret is not None
+    }
 
 
 def _api_keys(config: Config) -> Iterator[Problem]:
@@ -183,6 +222,7 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (
     _games,
     _contracts,
     _key_ids,
+    _key_counts,
     _references,
     _api_keys,
     _timeouts,

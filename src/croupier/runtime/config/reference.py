@@ -42,10 +42,11 @@ No secret stands in the file. A key's `secret` is a reference:
 |---|---|
 | `env:NAME` | in the environment variable `NAME` |
 | `file:PATH` | in a file whose mode gives group and others nothing (`chmod 600`) |
+| `aws-sm:NAME`, `aws-sm:NAME#FIELD` | in AWS Secrets Manager, or a member of its JSON; needs the extra `aws` |
+| `vault:PATH#FIELD` | in a field of a HashiCorp Vault secret (KV version 2); needs the extra `vault` |
 
-One newline at the end is removed; what remains must be at least 16 bytes. `aws-sm:` and `vault:` are not
-available in this version. A database URL with a password is set in `CROUPIER_DATABASE_URL`, or referenced in
-the same way; a password in the file is refused.
+One newline at the end is removed; what remains must be at least 16 bytes, or a PEM key. A database URL with a
+password is set in `CROUPIER_DATABASE_URL`, or referenced in the same way; a password in the file is refused.
 """
 
 _CONTRACTS: Final = """\

@@ -38,7 +38,10 @@ AssetChoice = Annotated[str, _text(r"\*|[A-Za-z0-9_]{2,16}", 'an asset code, or 
 GroupChoice = Annotated[str, _text(r"\*|[a-z0-9_-]{1,64}", 'a game group, or "*"')]
 SecretReference = Annotated[
     str,
-    Meta(pattern=r"^(?:env|file|aws-sm|vault):", extra={"form": '"env:NAME" or "file:PATH"', **SECRET_FIELD}),
+    Meta(
+        pattern=r"^(?:env|file|aws-sm|vault):",
+        extra={"form": '"env:NAME", "file:PATH", "aws-sm:NAME" or "vault:PATH#FIELD"', **SECRET_FIELD},
+    ),
 ]
 TokenHash = Annotated[
     str,
@@ -53,6 +56,11 @@ Name = Annotated[str, _text(r"[a-z][a-z0-9_]{0,63}", "a name of a-z 0-9 _")]
 Label = Annotated[str, Meta(min_length=1, max_length=200, extra={"form": "1 to 200 characters"})]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _seconds(duration: str) -> int:
+    """A `Duration` in seconds."""
+    return int(duration[:-1]) * _SECONDS[duration[-1]]
 
 
 class Http(Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,7 +163,22 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     window_s: Annotated[
         int, Meta(ge=1, le=3600, description="How far the time of a signed call may be off, in seconds.")
     ] = 30
-    keys: Annotated[tuple[ProviderKey, ...], Meta(description="Its keys, several during a rotation.")] = ()
+    keys: Annotated[
+        tuple[ProviderKey, ...],
+        Meta(description="Its first keys; later ones are published with `croupier keys`."),
+    ] = ()
+    settings: Annotated[
+        dict[Name, Label],
+        Meta(
+            description="What its protocol calls us by, such as `casino_id`; `croupier provider list` names them."
+        ),
+    ] = {}
+    rotate_after: Annotated[Duration, Meta(description="How old a key may get before it is overdue.")] = "90d"
+
+    @property
+    def rotate_after_s(self) -> int:
+        """The duration in seconds."""
+        return _seconds(self.rotate_after)
 
 
 class Game(Struct, frozen=True, forbid_unknown_fields=True):
@@ -270,7 +293,7 @@ class Timeout(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def after_s(self) -> int:
         """The duration in seconds."""
-        return int(self.after[:-1]) * _SECONDS[self.after[-1]]
+        return _seconds(self.after)
 
 
 class Owner(Struct, frozen=True, forbid_unknown_fields=True):
