@@ -12,10 +12,12 @@ import msgspec
 import pytest
 from msgspec import Meta, Struct
 
-from croupier.demo.proofs import find_unaccounted
+from croupier.demo.proofs import Wallets, find_missing_bets, find_unaccounted
+from croupier.demo.providers import choose_providers, seat_players
 from croupier.ids import JOURNAL, render_id
 from croupier.runtime.database import connect_app, with_database
 from croupier.runtime.embedded import EmbeddedServer
+from croupier.runtime.supervisor import DATABASE
 from e2e.processes import CROUPIER, Addresses, environment, free_addresses
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -107,19 +109,9 @@ def server_url(demo_run: DemoRun) -> Iterator[str]:
     server = EmbeddedServer(demo_run.folder / ".croupier/demo/.croupier/postgres")
     asyncio.run(server.start())
     try:
-        yield with_database(server.url(), asyncio.run(_name_of_run(server.url())))
+        yield with_database(server.url(), DATABASE)
     finally:
         asyncio.run(server.stop("immediate"))
-
-
-async def _name_of_run(url: str) -> str:
-    connection = await asyncpg.connect(url)
-    try:
-        names = await connection.fetch(r"SELECT datname FROM pg_database WHERE datname LIKE 'demo\_%'")
-    finally:
-        await connection.close()
-    assert len(names) == 1, f"one demo leaves one database: {names}"
-    return str(names[0]["datname"])
 
 
 @asynccontextmanager
@@ -158,13 +150,20 @@ def test_the_document_names_its_schema_and_where_the_console_was(demo_run: DemoR
 
 
 def test_calls_were_made_and_counted(demo_run: DemoRun) -> None:
-    sandbox = demo_run.document.by_provider["sandbox"]
-    assert sandbox.protocol == "croupier_v1"
-    assert sandbox.calls == demo_run.document.money_calls > PLAYERS * ROUNDS
-    assert sandbox.approved > PLAYERS * ROUNDS
-    assert sandbox.refused == sum(demo_run.document.attacks.refused.values())
+    told = demo_run.document.by_provider
+    assert sum(one.calls for one in told.values()) == demo_run.document.money_calls > PLAYERS * ROUNDS
+    assert sum(one.approved for one in told.values()) > PLAYERS * ROUNDS
+    assert sum(one.refused for one in told.values()) == sum(demo_run.document.attacks.refused.values())
     assert 0 < demo_run.document.latency_ms.p50 <= demo_run.document.latency_ms.p99
     assert demo_run.document.calls_per_second > 0
+
+
+def test_every_protocol_was_played(demo_run: DemoRun) -> None:
+    told = demo_run.document.by_provider
+    assert {name: one.protocol for name, one in told.items()} == {
+        provider.id: provider.protocol for provider in choose_providers()
+    }
+    assert all(one.approved > ROUNDS for one in told.values())
 
 
 def test_duplicates_were_absorbed_and_every_planted_attack_was_refused(demo_run: DemoRun) -> None:
@@ -181,7 +180,8 @@ def test_every_session_is_final(demo_run: DemoRun) -> None:
 def test_the_ledger_sums_to_zero_and_clearing_is_empty(demo_run: DemoRun) -> None:
     ledger = demo_run.document.ledger
     assert ledger.balanced
-    assert set(ledger.assets) == {"BHD", "ETH", "EUR", "JPY"}
+    played = [asset.code for _, asset in seat_players(choose_providers())]
+    assert set(ledger.assets) == {played[number % len(played)] for number in range(PLAYERS)}
     assert ledger.clearing == dict.fromkeys(ledger.assets, "0")
     assert {asset: sum(map(int, kinds.values())) for asset, kinds in ledger.assets.items()} == dict.fromkeys(
         ledger.assets, 0
@@ -247,6 +247,29 @@ async def test_what_was_acknowledged_and_is_not_in_the_books_is_named(server_url
             assert await find_unaccounted(connection, "sandbox", wrong) == [wrong[0]["reference"]]
         wrong = [{**page[0], "journal_id": page[1]["journal_id"]}, *page[1:]]
         assert await find_unaccounted(connection, "sandbox", wrong) == [page[0]["reference"]]
+    finally:
+        await connection.close()
+
+
+async def test_a_bet_that_is_nowhere_and_a_wallet_that_holds_something_else_are_named(
+    server_url: str,
+) -> None:
+    connection = await connect_app(server_url)
+    try:
+        reference = await connection.fetchval(
+            "SELECT reference FROM money_reference"
+            " WHERE provider = 'softswiss' AND action = 'bet' AND status = 'approved' LIMIT 1"
+        )
+        page = [{"action": "bet", "status": "approved", "reference": one} for one in (reference, "0" * 36)]
+        assert await find_missing_bets(connection, "softswiss", page) == ["0" * 36]
+        rows = await connection.fetch(
+            "SELECT owner, asset, balance FROM account WHERE kind = 'player_wallet'"
+        )
+        wallets = Wallets()
+        for row in rows:
+            wallets.add_deposit(row["owner"], row["asset"], int(row["balance"]))
+        wallets.add_page([{"player_id": rows[0]["owner"], "asset": rows[0]["asset"], "effect": "-1"}])
+        assert await wallets.find_wrong(connection) == [f"{rows[0]['owner']}/{rows[0]['asset']}"]
     finally:
         await connection.close()
 

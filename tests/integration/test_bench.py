@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -43,6 +44,7 @@ from croupier.money import Asset, AssetRegistry
 from croupier.providers.adapters.croupier_v1 import ADAPTER
 from croupier.providers.callbacks import Callbacks, Edge
 from croupier.providers.contract import ProviderAccount
+from croupier.providers.contract import Seat as FoundSeat
 from croupier.runtime.database import connect_owner
 from croupier_signing import SigningKey, random_nonce, sign_native
 
@@ -133,6 +135,11 @@ def test_an_answer_in_pieces_is_whole_only_at_its_end(cut: int) -> None:
     assert not is_whole(answer[:-cut])
 
 
+async def find_nobody(_: str, __: UUID | None, ___: tuple[str, ...]) -> FoundSeat | None:
+    """No seat: a native call says itself whose session it is about."""
+    return None
+
+
 @asynccontextmanager
 async def our_gateway(url: str) -> AsyncIterator[Asgi]:
     """The callbacks over real lanes."""
@@ -149,6 +156,8 @@ async def our_gateway(url: str) -> AsyncIterator[Asgi]:
         edge = Edge(
             accounts={PROVIDER: (account, ADAPTER)},
             submit=lanes.submit,
+            find_seat=find_nobody,
+            new_token=random_nonce,
             ids=ids,
             now=utc_now,
             observe=lambda _: None,

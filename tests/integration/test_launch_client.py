@@ -11,7 +11,7 @@ import pytest
 from operator_house import Studio, account_at, open_studio
 
 from croupier.providers.adapters.croupier_v1 import ADAPTER
-from croupier.providers.client import ClientLimits, LaunchClient
+from croupier.providers.client import ClientLimits, ProviderClient
 from croupier.providers.contract import LaunchAnswer, Launched, LaunchOrder, LaunchRefused, LaunchUnknown
 
 ORDER = LaunchOrder(
@@ -31,13 +31,13 @@ async def studio() -> AsyncIterator[Studio]:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[LaunchClient]:
-    made = LaunchClient(lambda: datetime.now(UTC), ClientLimits(deadline_s=0.5))
+async def client() -> AsyncIterator[ProviderClient]:
+    made = ProviderClient(lambda: datetime.now(UTC), ClientLimits(deadline_s=0.5))
     yield made
     await made.close()
 
 
-async def ask(client: LaunchClient, address: str, *, is_first: bool = True) -> LaunchAnswer:
+async def ask(client: ProviderClient, address: str, *, is_first: bool = True) -> LaunchAnswer:
     return await client.launch(account_at("studio", address), ADAPTER, ORDER, is_first=is_first)
 
 
@@ -52,26 +52,26 @@ async def ask(client: LaunchClient, address: str, *, is_first: bool = True) -> L
     ],
 )
 async def test_what_cannot_be_judged_is_unknown_and_says_why(
-    studio: Studio, client: LaunchClient, fault: str, reason: str
+    studio: Studio, client: ProviderClient, fault: str, reason: str
 ) -> None:
     studio.script.append(fault)
     assert await ask(client, studio.address) == LaunchUnknown(reason)
     assert len(studio.seen) == 1
 
 
-async def test_a_launch_and_a_refusal_are_certain(studio: Studio, client: LaunchClient) -> None:
+async def test_a_launch_and_a_refusal_are_certain(studio: Studio, client: ProviderClient) -> None:
     studio.script.extend(["ok", "refuse"])
     assert await ask(client, studio.address) == Launched(f"https://studio.example/{ORDER.session_id}")
     assert await ask(client, studio.address) == LaunchRefused("game_closed")
 
 
-async def test_every_attempt_is_signed_anew(studio: Studio, client: LaunchClient) -> None:
+async def test_every_attempt_is_signed_anew(studio: Studio, client: ProviderClient) -> None:
     await asyncio.gather(*(ask(client, studio.address) for _ in range(5)))
     assert len({head["authorization"] for head in studio.headers}) == 5
     assert {head["accept-encoding"] for head in studio.headers} == {"identity"}
 
 
-async def test_nothing_sent_is_a_refusal_the_first_time_only(client: LaunchClient) -> None:
+async def test_nothing_sent_is_a_refusal_the_first_time_only(client: ProviderClient) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -80,7 +80,7 @@ async def test_nothing_sent_is_a_refusal_the_first_time_only(client: LaunchClien
 
 
 async def test_a_closed_client_opens_a_new_pool_when_it_is_asked_again(
-    studio: Studio, client: LaunchClient
+    studio: Studio, client: ProviderClient
 ) -> None:
     await ask(client, studio.address)
     await client.close()

@@ -19,12 +19,15 @@ from native_gateway import KEY, NativeGateway, native_gateway
 
 from croupier.sandbox.book import Book
 from croupier.sandbox.calls import Seat
-from croupier.sandbox.client import GatewayClient, RetryPolicy
+from croupier.sandbox.client import GatewayClient
 from croupier.sandbox.crash_table import CrashTable
 from croupier.sandbox.plan import WELL_BEHAVED, Attack, Flow, plan_round
-from croupier.sandbox.rounds import Stage, play_round
+from croupier.sandbox.protocols import open_wire
+from croupier.sandbox.rounds import play_round
 from croupier.sandbox.service import SandboxService, Settings
+from croupier.sandbox.settling import Stage
 from croupier.sandbox.tally import Tally
+from croupier.sandbox.wire import Account, RetryPolicy
 from croupier.settlement.fairness import steps_to_terminating, verify_round
 from croupier_signing import SigningKey, random_nonce, sign_native
 
@@ -107,17 +110,19 @@ def sign_launch(content: bytes, *, key: SigningKey = LAUNCH_KEY, nonce: str = ""
     )
 
 
-@asynccontextmanager
-async def studio_of(gateway: NativeGateway, policy: RetryPolicy = QUICK) -> AsyncIterator[Studio]:
-    settings = Settings(
-        gateway=gateway.address,
-        provider="sandbox",
+def account_at(gateway: str, *, name: str = "sandbox") -> Account:
+    return Account(
+        id=name,
+        protocol="croupier_v1",
+        callback_base=f"{gateway}/providers/{name}",
         callback_key=KEY,
         launch_keys=(LAUNCH_KEY,),
-        port=0,
-        seed="crash",
-        policy=policy,
     )
+
+
+@asynccontextmanager
+async def studio_of(gateway: NativeGateway, policy: RetryPolicy = QUICK) -> AsyncIterator[Studio]:
+    settings = Settings(accounts=(account_at(gateway.address),), port=0, seed="crash", policy=policy)
     async with SandboxService(settings) as service, aiohttp.ClientSession() as http:
         yield Studio(service.address, http)
 
@@ -375,7 +380,7 @@ async def test_the_page_shows_the_game_and_unknown_pages_are_not_there(studio: S
 async def test_a_crash_round_tells_nothing_before_its_game_starts(gateway: NativeGateway) -> None:
     table = CrashTable(random.Random(1), chain_games=3, join_window_s=3600.0)
     seat = Seat("ses-1", "p-1", "crash", "crash", "EUR")
-    async with GatewayClient(gateway.address, "sandbox", KEY, policy=QUICK) as client:
+    async with GatewayClient(open_wire(account_at(gateway.address)), policy=QUICK) as client:
         stage = Stage(client, Book(), table, Tally(), seat, "s", stake_minor=100)
         playing = asyncio.create_task(play_round(stage, plan_round("s", WELL_BEHAVED, "crash", 1), tag="r-1"))
         await asyncio.wait_for(gateway.asked.wait(), DEADLINE_S)
@@ -435,7 +440,14 @@ async def test_the_process_announces_itself_and_stops_on_sigterm(tmp_path: Path)
 
 def test_the_service_listens_on_loopback_only() -> None:
     with pytest.raises(ValueError, match="loopback only"):
-        Settings(gateway="http://127.0.0.1:1", provider="p", callback_key=KEY, launch_keys=(), host="0.0.0.0")
+        Settings(accounts=(account_at("http://127.0.0.1:1"),), host="0.0.0.0")
+
+
+def test_accounts_have_ids_of_their_own() -> None:
+    account = account_at("http://127.0.0.1:1")
+    for accounts in ((), (account, account), (account_at("http://127.0.0.1:1", name="play"),)):
+        with pytest.raises(ValueError, match="ids of their own"):
+            Settings(accounts=accounts)
 
 
 def test_the_sandbox_shares_no_code_with_the_gateway_that_could_hide_a_mistake() -> None:

@@ -13,15 +13,19 @@ from typer.testing import CliRunner
 
 from croupier.cli import demo as demo_command
 from croupier.cli.main import app
+from croupier.cli.sandbox_accounts import read_accounts
 from croupier.demo.folder import point_at_sandbox, prepare_folder
 from croupier.demo.platform import Platform, PlatformError
 from croupier.demo.play import Play
 from croupier.demo.proofs import HELD, Evidence, judge
+from croupier.demo.providers import choose_providers, seat_players, write_accounts
 from croupier.demo.run import write_summary
 from croupier.demo.settings import DemoSettings
 from croupier.demo.summary import CLAIMS, build_summary, is_held, merge_counts, percentile, tell
 from croupier.money import AssetRegistry
+from croupier.runtime.config import resolve_keys
 from croupier.settlement.audit import CheckResult, LedgerReport, LedgerTotals, ReplayReport
+from croupier_signing import PrivateKey
 
 ASSETS = {"EUR": {"operator_cash": "-500", "player_wallet": "480", "operator_revenue": "20"}}
 INVARIANTS = ("I1", "I2", "I3", "I5", "I7", "I8", "I10")
@@ -63,6 +67,9 @@ SOUND = Evidence(
 def report(**changes: Any) -> dict[str, Any]:
     """What the sandbox says about one batch."""
     return {
+        "provider": "sandbox",
+        "protocol": "croupier_v1",
+        "attacks": {"planted": {"stale": 1}, "refused": {"stale": 1}},
         "rounds": 5,
         "requests": 21,
         "approved": {"bet": 5, "win": 2},
@@ -136,18 +143,28 @@ def test_the_document_adds_up_over_all_batches() -> None:
     assert (summary["seed"], summary["players"], summary["rounds"]) == (9, 2, 10)
     assert summary["money_calls"] == 42
     assert summary["calls_per_second"] == 21
-    assert summary["by_provider"]["sandbox"] == {
-        "protocol": "croupier_v1",
-        "calls": 42,
-        "approved": 14,
-        "declined": 2,
-        "refused": 3,
-    }
+    counts = {"calls": 42, "approved": 14, "declined": 2, "refused": 2}
+    assert summary["by_provider"] == {"sandbox": {"protocol": "croupier_v1", **counts}}
     assert summary["duplicates_absorbed"] == 6
     assert summary["latency_ms"] == {"p50": 3.0, "p99": 9.0}
     assert summary["crashes"] == {"worker_killed": 1}
     assert summary["ledger"] == {"balanced": True, "clearing": {"EUR": "0"}, "assets": ASSETS}
     assert summary["claims"] == CLAIMS
+
+
+def test_results_are_told_for_each_provider_account() -> None:
+    other = report(provider="hub88", protocol="hub88_v1", requests=3, approved={"bet": 1}, declined={})
+    summary = summary_of(SOUND, [report(), other, other])
+    assert summary["by_provider"]["hub88"] == {
+        "protocol": "hub88_v1",
+        "calls": 6,
+        "approved": 2,
+        "declined": 0,
+        "refused": 2,
+    }
+    assert summary["by_provider"]["sandbox"]["calls"] == 21
+    line = next(line for line in told(summary).splitlines() if line.startswith("hub88"))
+    assert line.split() == ["hub88", "hub88_v1", "6", "2", "0", "2"]
 
 
 def test_a_broken_ledger_is_not_balanced() -> None:
@@ -212,10 +229,47 @@ def test_the_provider_is_where_the_sandbox_listens(tmp_path: Path) -> None:
     assert prepare_folder(tmp_path, {}).providers[0].base_url == "http://127.0.0.1:8702"
 
 
+def test_every_account_has_a_path_of_its_own_and_the_sandbox_its_side_of_the_keys(tmp_path: Path) -> None:
+    config = prepare_folder(tmp_path, {"CROUPIER_SANDBOX_LISTEN": "127.0.0.1:9902"})
+    chosen = choose_providers()
+    assert [(one.id, one.adapter) for one in config.providers] == [(one.id, one.protocol) for one in chosen]
+    assert {one.base_url for one in config.providers[1:]} == {
+        f"http://127.0.0.1:9902/{one.id}" for one in chosen[1:]
+    }
+    keys = resolve_keys(config, {}).providers
+    path = write_accounts(tmp_path, "http://127.0.0.1:9900")
+    for account in () if path is None else read_accounts(path):
+        ours, (theirs,) = keys[account.id], account.launch_keys
+        assert account.callback_base == f"http://127.0.0.1:9900/providers/{account.id}"
+        if isinstance(account.callback_key, PrivateKey) and isinstance(ours.outbound[0], PrivateKey):
+            assert account.callback_key.public == ours.inbound[0]
+            assert ours.outbound[0].public == theirs
+        else:
+            assert (account.callback_key, theirs) == (ours.inbound[0], ours.outbound[0])
+            assert account.callback_key != theirs
+
+
+def test_a_folder_of_an_earlier_demo_gets_the_accounts_it_lacks_once(tmp_path: Path) -> None:
+    before = prepare_folder(tmp_path, {})
+    text = (tmp_path / "croupier.toml").read_text()
+    assert prepare_folder(tmp_path, {}) == before
+    assert (tmp_path / "croupier.toml").read_text() == text
+
+
+def test_players_sit_at_every_account_before_any_gets_a_second_asset() -> None:
+    seats = seat_players(choose_providers())
+    accounts = len(choose_providers())
+    assert len({provider.id for provider, _ in seats[:accounts]}) == accounts
+    assert len(set(map(str, seats))) == len(seats) == sum(len(one.assets) for one in choose_providers())
+
+
 def test_only_the_providers_address_is_moved() -> None:
-    text = 'id = "sandbox"\nbase_url = "http://127.0.0.1:8702"\nlisten = "127.0.0.1:8702"\n'
+    text = (
+        'id = "sandbox"\nbase_url = "http://127.0.0.1:8702"\nlisten = "127.0.0.1:8702"\n'
+        'base_url = "http://127.0.0.1:8702/hub88"\n'
+    )
     assert point_at_sandbox(text, "127.0.0.1:1") == text.replace(
-        '"http://127.0.0.1:8702"', '"http://127.0.0.1:1"'
+        "http://127.0.0.1:8702", "http://127.0.0.1:1"
     )
 
 

@@ -11,13 +11,15 @@ from provider_edge import KEY, Studio
 from croupier.errors import CATALOGUE
 from croupier.moneypath import outcomes
 from croupier.providers.adapters.croupier_v1.adapter import OPERATIONS
-from croupier.providers.adapters.croupier_v1.wire_schemas import SCHEMA_FOLDER
 from croupier.providers.arrival import BodyLimits
 from croupier.providers.strict_json import DEFAULT_LIMITS
+from croupier.providers.wire_schemas import schema_folder
 from croupier_signing import parse_authorization, verify_native
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "provider-protocol.md").read_text()
-FIXTURES = [json.loads(path.read_text()) for path in SCHEMA_FOLDER.parent.glob("fixtures/*.json")]
+FIXTURES = [
+    json.loads(path.read_text()) for path in schema_folder("croupier_v1").parent.glob("fixtures/*.json")
+]
 
 
 def blocks(language: str) -> list[str]:

@@ -4,10 +4,11 @@ import msgspec
 import pytest
 
 from croupier.errors import CATALOGUE
-from croupier.sandbox.attacks import Pen, Signed, forge
+from croupier.sandbox.attacks import forge
+from croupier.sandbox.calls import Round, Seat
 from croupier.sandbox.plan import (
+    EVERY_MOVE,
     EVERYTHING,
-    EXPECTED,
     MOST_COPIES,
     PRESETS,
     WELL_BEHAVED,
@@ -18,9 +19,12 @@ from croupier.sandbox.plan import (
     Move,
     Rates,
     RoundPlan,
+    in_turn,
     plan_round,
     plan_rounds,
 )
+from croupier.sandbox.protocols.native import OWED, NativeWire
+from croupier.sandbox.wire import Account, Signed, Stamp
 from croupier_signing import (
     RefusalReason,
     SignatureRefused,
@@ -34,18 +38,10 @@ ROUNDS = 600
 NOW_S = 1_750_000_000
 KEY = SigningKey("sandbox-in-1", b"0123456789abcdef0123456789abcdef")
 GAMES: tuple[Game, ...] = ("dice", "mines", "crash")
-BET = msgspec.json.encode(
-    {
-        "reference": "r-1-bet",
-        "amount": "100",
-        "session_id": "ses_1",
-        "round_id": "r-1",
-        "game_id": "dice",
-        "player_id": "p-1",
-        "asset": "EUR",
-        "occurred_at": "2026-01-01T00:00:00.000Z",
-    }
-)
+WIRE = NativeWire(Account("sandbox", "croupier_v1", "http://127.0.0.1:1/providers/sandbox", KEY, (KEY,)))
+SEAT = Seat("ses_1", "p-1", "dice", "dice", "EUR")
+ROUND = Round(SEAT, "r-1", "r-1", 100, "2026-01-01T00:00:00.000Z")
+BET = WIRE.render_call(ROUND, Move.BET)
 
 
 def plans(
@@ -54,15 +50,19 @@ def plans(
     return plan_rounds(seed, rates, game, first_number=1, rounds=rounds)
 
 
-def pen() -> Pen:
-    return Pen(KEY, "/providers/sandbox/v1", NOW_S, random_nonce())
+def stamp() -> Stamp:
+    return Stamp(NOW_S, random_nonce())
+
+
+def attack_of(kind: Attack, accepted: Signed) -> Signed:
+    return forge(kind, WIRE, ROUND, accepted, stamp(), tag="r-1-attack")
 
 
 def reason_of(signed: Signed) -> RefusalReason | None:
     """Why a gateway that checks signatures refuses a request; None if it does not."""
     try:
         verify_native(
-            parse_authorization(signed.authorization),
+            parse_authorization(signed.header("Authorization")),
             key=KEY,
             method="POST",
             path=signed.path.encode(),
@@ -106,8 +106,8 @@ def test_rates_of_everything_plan_every_flow_fault_and_attack() -> None:
     made = plans(EVERYTHING)
     steps = [step for plan in made for step in plan.steps]
     assert {plan.flow for plan in made} == set(Flow)
-    assert {planted.kind for plan in made for planted in plan.planted} == set(Attack)
-    assert {step.move for step in steps} == set(Move)
+    assert {kind for plan in made for kind in plan.planted} == set(Attack)
+    assert {step.move for step in steps} == set(Move) - {Move.ROLLBACK_SETTLED}
     assert {step.copies for step in steps} == set(range(1, MOST_COPIES + 1))
     assert any(step.delay_ms for step in steps)
     assert any(step.drops_reply for step in steps)
@@ -117,7 +117,7 @@ def test_rates_of_everything_plan_every_flow_fault_and_attack() -> None:
 @pytest.mark.parametrize("kind", [*Attack, *Fault, *(flow for flow in Flow if flow is not Flow.NORMAL)])
 def test_a_rate_of_all_hits_every_round_and_leaves_the_rest_alone(kind: Attack | Fault | Flow) -> None:
     for plan in plans(msgspec.convert({kind.value: 100}, Rates), rounds=20):
-        attacks = [planted.kind for planted in plan.planted]
+        attacks = list(plan.planted)
         faults = {
             Fault.DUPLICATE: all(step.copies > 1 for step in plan.steps),
             Fault.DELAY: all(step.delay_ms > 0 for step in plan.steps),
@@ -159,23 +159,36 @@ def test_the_presets_are_nothing_and_everything() -> None:
     assert all(EVERYTHING.of(kind) > 0 for kind in (*Attack, *Fault))
 
 
+def test_a_protocol_without_a_flow_plays_normally_and_plans_only_attacks_it_has() -> None:
+    rates = Rates(bet_win=100, stale=100, conflict=100)
+    few = {Flow.NORMAL: EVERY_MOVE[Flow.NORMAL]}
+    plan = plan_round("7", rates, "dice", 1, choreography=few, attacks={Attack.STALE})
+    assert (plan.flow, plan.planted) == (Flow.NORMAL, (Attack.STALE,))
+
+
+def test_rounds_take_turns_between_the_scores_of_a_flow() -> None:
+    scores = {Flow.NORMAL: (in_turn(Move.BET), in_turn(Move.BET, Move.WIN))}
+    made = [plan_round("7", WELL_BEHAVED, "dice", number, choreography=scores) for number in (1, 2, 3)]
+    assert [len(plan.steps) for plan in made] == [2, 1, 2]
+
+
 def test_every_attack_names_a_refusal_of_the_catalogue() -> None:
-    assert set(EXPECTED) == set(Attack)
-    for expected in EXPECTED.values():
+    assert set(OWED) == set(Attack)
+    for (expected,) in OWED.values():
+        assert expected.code is not None
         assert CATALOGUE[expected.code].status == expected.status
         assert (expected.reason is not None) == (expected.status == 401)
-    assert {expected.reason for expected in EXPECTED.values()} >= {"missing", "mismatch", "replayed", "stale"}
-    planted = [planted for plan in plans(EVERYTHING) for planted in plan.planted]
-    assert all(one.expected == EXPECTED[one.kind] for one in planted)
+    reasons = {expected.reason for (expected,) in OWED.values()}
+    assert reasons >= {"missing", "mismatch", "replayed", "stale"}
 
 
 @pytest.mark.parametrize("kind", list(Attack))
 def test_an_attack_on_the_signature_fails_for_the_reason_it_names_and_others_are_signed_well(
     kind: Attack,
 ) -> None:
-    accepted = pen().sign("/bet", BET)
-    attack = forge(kind, accepted, pen(), tag="r-1-attack")
-    reason = EXPECTED[kind].reason
+    accepted = WIRE.sign(BET, stamp())
+    attack = attack_of(kind, accepted)
+    reason = OWED[kind][0].reason
     # A replay is told from the original by whoever remembers nonces.
     assert reason_of(attack) == (None if reason in (None, "replayed") else reason)
     assert (attack == accepted) == (kind is Attack.REPLAYED)
@@ -183,15 +196,13 @@ def test_an_attack_on_the_signature_fails_for_the_reason_it_names_and_others_are
 
 def test_only_the_replay_and_the_conflict_use_a_reference_that_exists() -> None:
     for kind in Attack:
-        attack = forge(kind, pen().sign("/bet", BET), pen(), tag="r-1-attack")
-        is_known = b'"r-1-bet"' in attack.body
+        is_known = b'"r-1-bet"' in attack_of(kind, WIRE.sign(BET, stamp())).body
         assert is_known == (kind in (Attack.REPLAYED, Attack.CONFLICT))
 
 
-def test_a_bet_win_is_attacked_as_the_bet_in_it() -> None:
-    document = msgspec.json.decode(BET)
-    part = {"reference": document.pop("reference"), "amount": document.pop("amount")}
-    body = msgspec.json.encode({**document, "bet": part, "win": {"reference": "r-1-win", "amount": "0"}})
-    attack = forge(Attack.CONFLICT, pen().sign("/bet-win", body), pen(), tag="r-1-attack")
-    assert attack.path.endswith("/bet")
-    assert msgspec.json.decode(attack.body) == {**msgspec.json.decode(BET), "amount": "101"}
+def test_a_conflict_and_a_fraction_differ_from_the_bet_in_its_amount_only() -> None:
+    accepted, bet = WIRE.sign(BET, stamp()), msgspec.json.decode(BET.body)
+    assert msgspec.json.decode(attack_of(Attack.CONFLICT, accepted).body) == {**bet, "amount": "101"}
+    fraction = msgspec.json.decode(attack_of(Attack.FLOAT_AMOUNT, accepted).body)
+    assert fraction == {**bet, "reference": "r-1-attack-bet", "amount": 100.5}
+    assert attack_of(Attack.CONFLICT, accepted).path.endswith("/bet")

@@ -3,16 +3,21 @@
 import msgspec
 import pytest
 
-from croupier.sandbox.attacks import Signed
 from croupier.sandbox.book import Book, Forgotten, money_of
 from croupier.sandbox.calls import Call, Item, Seat
-from croupier.sandbox.client import Answer, RetryPolicy, wait_before_retry
-from croupier.sandbox.plan import EXPECTED, Attack, Move, Planted
-from croupier.sandbox.replies import Balance, Decision, Meaning, Reply, parse_reply
+from croupier.sandbox.client import Answer, wait_before_retry
+from croupier.sandbox.plan import Attack, Move
+from croupier.sandbox.protocols.native import OWED, NativeWire, parse_reply
+from croupier.sandbox.purse import Purse, Purses
+from croupier.sandbox.replies import Balance, Decision, Meaning, Received, Reply
 from croupier.sandbox.tally import Tally, violations
+from croupier.sandbox.wire import Account, RetryPolicy, Signed
+from croupier_signing import SigningKey
 
 SEAT = Seat("ses_1", "p-1", "dice", "dice", "EUR")
-SIGNED = Signed("/providers/sandbox/v1/bet", "signature", b"{}")
+SIGNED = Signed("/providers/sandbox/v1/bet", (("Authorization", "signature"),), b"{}")
+KEY = SigningKey("sandbox-in-1", b"0123456789abcdef0123456789abcdef")
+WIRE = NativeWire(Account("sandbox", "croupier_v1", "http://127.0.0.1:1/providers/sandbox", KEY, (KEY,)))
 
 
 def decision(
@@ -22,7 +27,7 @@ def decision(
 
 
 def reply(status: int, document: object, *, retry_after: str | None = None) -> Reply:
-    return parse_reply(status, msgspec.json.encode(document), retry_after=retry_after, elapsed_us=1)
+    return parse_reply(Received(status, msgspec.json.encode(document), retry_after, 1))
 
 
 def answer(*, is_lost: bool = False, **told: bool | str) -> Answer:
@@ -31,7 +36,7 @@ def answer(*, is_lost: bool = False, **told: bool | str) -> Answer:
 
 def judge(*answers: Answer) -> list[str]:
     decided = [one.reply for one in answers if one.reply and one.meaning is Meaning.DECIDED]
-    return violations(decided, answers, is_any_lost=any(one.is_lost for one in answers))
+    return violations(WIRE, decided, answers, is_any_lost=any(one.is_lost for one in answers))
 
 
 def bet(reference: str = "r-1-bet") -> Call:
@@ -64,7 +69,7 @@ def test_a_status_allows_the_conclusion_that_the_protocol_gives(
 
 
 def test_a_reply_that_is_not_json_decides_nothing() -> None:
-    assert parse_reply(200, b"<html>", retry_after=None, elapsed_us=1).meaning is Meaning.REPEAT
+    assert parse_reply(Received(200, b"<html>")).meaning is Meaning.REPEAT
 
 
 def test_a_wait_is_jittered_within_its_bounds_and_honours_retry_after_up_to_a_cap() -> None:
@@ -93,10 +98,10 @@ def test_copies_that_differ_or_are_original_twice_or_never_are_violations() -> N
 
 
 def test_an_attack_counts_as_refused_only_by_exactly_the_refusal_it_is_owed() -> None:
-    tally, planted = Tally(), Planted(Attack.STALE, EXPECTED[Attack.STALE])
-    tally.add_attack(planted, reply(401, {"code": "unauthenticated", "reason": "stale"}))
-    tally.add_attack(planted, reply(401, {"code": "unauthenticated", "reason": "mismatch"}))
-    tally.add_attack(planted, None)
+    tally, owed = Tally(), OWED[Attack.STALE]
+    tally.add_attack(Attack.STALE, owed, reply(401, {"code": "unauthenticated", "reason": "stale"}))
+    tally.add_attack(Attack.STALE, owed, reply(401, {"code": "unauthenticated", "reason": "mismatch"}))
+    tally.add_attack(Attack.STALE, owed, None)
     assert tally.render()["attacks"] == {"planted": {"stale": 3}, "refused": {"stale": 1}}
     assert tally.wrong == [
         "stale: expected 401 unauthenticated stale, got 401 unauthenticated mismatch",
@@ -161,3 +166,48 @@ def test_only_approved_effects_count_as_money() -> None:
     assert money_of(undo, decision(code="already_rolled_back")) == {}
     assert money_of(undo, decision(status="declined", code="limit_reached")) == {}
     assert money_of(Item("close", "r-1-close", 0), decision()) == {}
+
+
+def test_a_balance_that_is_not_what_was_played_is_said_once() -> None:
+    purse = Purse()
+    purse.learn(1_000)
+    purse.enter()
+    assert purse.leave(-100, 900) is None
+    purse.enter()
+    assert purse.leave(50, 900) == "the balance should be 950, it is told as 900"
+    purse.enter()
+    assert purse.leave(0, 900) is None
+
+
+def test_a_balance_told_while_another_call_is_under_way_is_not_judged_and_the_next_one_is() -> None:
+    purse = Purse()
+    purse.learn(1_000)
+    purse.enter()
+    purse.enter()
+    assert purse.leave(-100, 1_050) is None
+    assert purse.leave(50, 1_050) is None
+    purse.enter()
+    assert purse.leave(0, 949) == "the balance should be 950, it is told as 949"
+
+
+def test_after_an_unknown_outcome_nothing_is_sure_until_the_next_question() -> None:
+    purse = Purse()
+    purse.learn(1_000)
+    purse.enter()
+    assert purse.leave(None, None) is None
+    for told in (1_100, 5):
+        purse.enter()
+        assert purse.leave(0, told) is None
+    purse.learn(700)
+    purse.enter()
+    assert purse.leave(-100, 700) is not None
+
+
+def test_less_than_nothing_is_not_owed_and_a_purse_is_its_owners() -> None:
+    purses = Purses()
+    purse = purses.of("p-1", "EUR")
+    purse.learn(10)
+    purse.enter()
+    assert purse.leave(-100, 0) is None
+    assert purses.of("p-1", "EUR") is purse
+    assert purses.of("p-1", "JPY").expected_minor is None

@@ -25,6 +25,7 @@ from croupier.bench.report import (
 )
 from croupier.bench.seats import PROVIDER, Seat, open_seats
 from croupier.bench.site import Site
+from croupier.bench.speech import NATIVE
 from croupier.bench.stage import Stage, describe_machine, open_stage
 
 OURS: Final = "croupier"
@@ -44,12 +45,14 @@ class CallbacksPlan(Struct, frozen=True, kw_only=True):
     workers: int = 1
     wallets: int = 2000
     warmup_s: float = 2.0
+    protocol: str = NATIVE
 
 
 class _Design(Struct, frozen=True):
     name: str
     site: Site
     seats: list[Seat]
+    protocol: str = NATIVE
 
 
 async def bench_callbacks(plan: CallbacksPlan, tell: Callable[[str], None]) -> Document:
@@ -62,7 +65,9 @@ async def bench_callbacks(plan: CallbacksPlan, tell: Callable[[str], None]) -> D
         for number in range(plan.rounds):
             for design in designs:
                 tell(f"round {number + 1}: {design.name}")
-                turns[design.name].append(await measure(design.site, design.seats, plan))
+                turns[design.name].append(
+                    await measure(design.site, design.seats, plan, protocol=design.protocol)
+                )
     return _report(plan, machine, turns)
 
 
@@ -71,8 +76,10 @@ async def _open_designs(
 ) -> AsyncIterator[_Design]:
     url = await stage.make_database("croupier")
     seats = await open_seats(url, plan.wallets)
-    site = await stack.enter_async_context(serving(stage.folder / "product", url, workers=plan.workers))
-    yield _Design(OURS, site, seats)
+    site = await stack.enter_async_context(
+        serving(stage.folder / "product", url, workers=plan.workers, protocol=plan.protocol)
+    )
+    yield _Design(OURS, site, seats, plan.protocol)
     url = await stage.make_database("naive")
     seats = await open_seats(url, plan.wallets)
     await prepare_naive(url)
@@ -80,7 +87,9 @@ async def _open_designs(
     yield _Design(NAIVE, await stack.enter_async_context(gateway), seats)
 
 
-def orders_for(site: Site, seats: list[Seat], plan: CallbacksPlan, *, calls: int | None = None) -> LoadOrders:
+def orders_for(
+    site: Site, seats: list[Seat], plan: CallbacksPlan, *, calls: int | None = None, protocol: str = NATIVE
+) -> LoadOrders:
     """The load generator's orders for one turn."""
     return LoadOrders(
         host=site.host,
@@ -93,13 +102,14 @@ def orders_for(site: Site, seats: list[Seat], plan: CallbacksPlan, *, calls: int
         warmup_s=plan.warmup_s,
         seats=seats,
         calls=calls,
+        protocol=protocol,
     )
 
 
-async def measure(site: Site, seats: list[Seat], plan: CallbacksPlan) -> Samples:
+async def measure(site: Site, seats: list[Seat], plan: CallbacksPlan, *, protocol: str = NATIVE) -> Samples:
     """One turn of load on one gateway; the CPU time is the gateway's own, database and load left out."""
     before = site.cpu_s()
-    orders = [orders_for(site, seats, plan)]
+    orders = [orders_for(site, seats, plan, protocol=protocol)]
     (measured,) = await measure_together("croupier.bench.load", orders, plan.seconds + TIMEOUT_S)
     share = plan.seconds / (plan.seconds + plan.warmup_s)
     measured.cpu_s = (site.cpu_s() - before) * share
@@ -131,8 +141,8 @@ def _report(plan: CallbacksPlan, machine: dict[str, object], turns: dict[str, li
 
 def _notes(plan: CallbacksPlan, turns: dict[str, list[Samples]]) -> tuple[str, ...]:
     shape = (
-        f"{plan.connections} connections, {plan.wallets} players, {plan.workers} process(es) each; "
-        "load generator and database on the same cores"
+        f"croupier speaks {plan.protocol}; {plan.connections} connections, {plan.wallets} players, "
+        f"{plan.workers} process(es) each; load generator and database on the same cores"
     )
     failures = [
         f"{design}: first wrong answer: {turn.error_text}"

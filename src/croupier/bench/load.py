@@ -1,8 +1,8 @@
 """`python -m croupier.bench.load`: a provider's game server, as light as it can be, on open sockets.
 
 A closed loop per connection: bet, win, close, next player. Every request is signed when it is sent.
-Connections are bare protocols of the event loop, and of an answer only status, length and
-`"status":"approved"` are read.
+Connections are bare protocols of the event loop, and of an answer only status, length and the word that says
+`approved` are read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final, cast
 from uuid import uuid4
 
@@ -20,15 +19,13 @@ from msgspec import Struct
 
 from croupier.bench.children import read_orders, tell, wait_for_go
 from croupier.bench.report import Samples
-from croupier.bench.seats import ASSET, GAME, PRIZE, STAKE, Seat
-from croupier.ids import SESSION, render_id
-from croupier_signing import SigningKey, sign_native
+from croupier.bench.seats import Seat
+from croupier.bench.speech import NATIVE, SPEECHES, Target
+from croupier_signing import SigningKey
 
-APPROVED: Final = b'"status":"approved"'
 _OK: Final = b"HTTP/1.1 200"
 _HEAD_END: Final = b"\r\n\r\n"
 _LENGTH: Final = b"content-length: "
-_OPERATIONS: Final = ("bet", "win", "close-round")
 
 
 class LoadOrders(Struct, frozen=True, kw_only=True):
@@ -45,6 +42,7 @@ class LoadOrders(Struct, frozen=True, kw_only=True):
     seats: list[Seat]
     calls: int | None = None
     every: int = 100_000
+    protocol: str = NATIVE
 
 
 class Progress(Struct, frozen=True):
@@ -53,45 +51,16 @@ class Progress(Struct, frozen=True):
     done: int
 
 
-class Table:
-    """What a seat's requests have in common, made once."""
-
-    __slots__ = ("player", "session")
-
-    def __init__(self, seat: Seat) -> None:
-        self.player = seat.player_id
-        self.session = render_id(SESSION, seat.session_id)
-
-    def bodies(self, round_id: str, moment: str) -> tuple[bytes, bytes, bytes]:
-        """The bodies of one round's bet, win and close."""
-        common = (
-            f'"session_id":"{self.session}","round_id":"{round_id}","player_id":"{self.player}",'
-            f'"occurred_at":"{moment}"'
-        )
-        money = f'"game_id":"{GAME}","asset":"{ASSET}","amount":'
-        return (
-            f'{{"reference":"b-{round_id}",{common},{money}"{STAKE}"}}'.encode(),
-            f'{{"reference":"w-{round_id}",{common},{money}"{PRIZE}"}}'.encode(),
-            f'{{"reference":"c-{round_id}",{common},"outcome":{{"face":4}}}}'.encode(),
-        )
-
-
 class Desk:
     """What all connections share: the next round, signing, and what was measured."""
 
     def __init__(self, orders: LoadOrders) -> None:
-        self._key = SigningKey(orders.key_id, orders.secret)
-        self._paths = [f"/providers/{orders.provider}/v1/{name}".encode() for name in _OPERATIONS]
-        fixed = (
-            f" HTTP/1.1\r\nhost: {orders.host}:{orders.port}\r\ncontent-type: application/json\r\n".encode()
-        )
-        self._heads = [b"POST " + path + fixed + b"authorization: " for path in self._paths]
+        key = SigningKey(orders.key_id, orders.secret)
+        target = Target(orders.host, orders.port, orders.provider, key)
+        self._speech = SPEECHES[orders.protocol](target)
         run = uuid4().hex
-        self._nonces = (f"{run}{number:x}" for number in itertools.count())
-        tables = itertools.cycle([Table(seat) for seat in orders.seats])
-        self._rounds = zip(tables, (f"{run}-{number}" for number in itertools.count()), strict=False)
-        self._second = 0
-        self._moment = ""
+        names = (f"{run}-{number}" for number in itertools.count())
+        self._rounds = zip(itertools.cycle(orders.seats), names, strict=False)
         self.latencies_us: list[int] = []
         self.errors = 0
         self.error_text = b""
@@ -101,31 +70,8 @@ class Desk:
         self.every = orders.every if orders.calls is not None else 0
 
     def plan_round(self) -> Iterator[bytes]:
-        """The three requests of the next round, each signed when it is asked for."""
-        table, round_id = next(self._rounds)
-        for index, body in enumerate(table.bodies(round_id, self._now()[1])):
-            second, _ = self._now()
-            header = sign_native(
-                self._key,
-                method="POST",
-                path=self._paths[index],
-                query=b"",
-                timestamp_s=second,
-                nonce=next(self._nonces),
-                body=body,
-            )
-            yield b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (
-                self._heads[index],
-                header.encode(),
-                len(body),
-                body,
-            )
-
-    def _now(self) -> tuple[int, str]:
-        second = int(time.time())
-        if second != self._second:
-            self._second, self._moment = second, datetime.fromtimestamp(second, UTC).isoformat()
-        return second, self._moment
+        """The requests of the next round, each signed when it is asked for."""
+        return self._speech.requests(*next(self._rounds))
 
     def note(self, begun: float, ended: float, answer: bytes) -> None:
         """Count one answer, unless it belongs to the warm-up."""
@@ -134,7 +80,7 @@ class Desk:
             tell(Progress(self.done))
         if self.begin <= ended < self.end:
             self.latencies_us.append(int((ended - begun) * 1e6))
-            if not answer.startswith(_OK) or APPROVED not in answer:
+            if not answer.startswith(_OK) or self._speech.approved not in answer:
                 self.errors += 1
                 self.error_text = self.error_text or bytes(answer[:600])
 

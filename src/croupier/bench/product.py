@@ -14,19 +14,24 @@ import uvloop
 
 from croupier.bench.children import running
 from croupier.bench.site import Site, free_port, wait_until_open
+from croupier.bench.speech import NATIVE
 from croupier.runtime.config import load_config, resolve_keys
 from croupier.runtime.config.starter import write_starter
 from croupier.runtime.serving import serve_deployment
 from croupier.telemetry.logs import set_up_logs
+from croupier_signing import SigningKey
 
 LANES: Final = 1
 """Lanes of each worker: on a small machine processes beat lanes, because Python is what is short."""
 
 
 @contextlib.asynccontextmanager
-async def serving(folder: Path, url: str, *, workers: int) -> AsyncIterator[Site]:
+async def serving(folder: Path, url: str, *, workers: int, protocol: str = NATIVE) -> AsyncIterator[Site]:
     """Run the whole product on a configuration of its own, in front of a given database."""
     config_path = write_starter(folder).config_path
+    config_path.write_text(
+        config_path.read_text().replace(f'adapter = "{NATIVE}"', f'adapter = "{protocol}"')
+    )
     port = free_port()
     extra = {
         "CROUPIER_DATABASE_URL": url,
@@ -37,6 +42,7 @@ async def serving(folder: Path, url: str, *, workers: int) -> AsyncIterator[Site
     }
     config = load_config(config_path, extra)
     key = resolve_keys(config, extra).providers["sandbox"].inbound[0]
+    assert isinstance(key, SigningKey), "its protocols share a secret"  # noqa: S101 (narrowing)
     command = [sys.executable, "-m", "croupier.bench.product", str(config_path), str(workers)]
     async with running(command, extra=extra) as process:
         await wait_until_open(port, process, path="/readyz")

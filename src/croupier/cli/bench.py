@@ -12,12 +12,14 @@ import typer
 import uvloop
 from rich.console import Console
 
+from croupier.bench.adapters import AdaptersPlan, NotSpoken, bench_adapters
 from croupier.bench.callbacks import CallbacksPlan, bench_callbacks
 from croupier.bench.children import ChildFailed
 from croupier.bench.growth import GrowthPlan, bench_growth
 from croupier.bench.ledger import LedgerPlan, bench_ledger
 from croupier.bench.memory import MemoryPlan, bench_memory
 from croupier.bench.report import MIN_ROUNDS, SCHEMA, Document, render_markdown, show
+from croupier.bench.speech import NATIVE, SPEECHES
 from croupier.cli.output import CommandFailed, Output, output_of
 
 app: Final = typer.Typer(
@@ -29,6 +31,12 @@ Rounds = Annotated[int, typer.Option(min=1, help="Turns of each design; fewer th
 Wallets = Annotated[int, typer.Option(min=2, help="Players with a wallet and a session each.")]
 Connections = Annotated[int, typer.Option(min=1, max=4096, help="Keep-alive connections under load.")]
 Progress = Callable[[str], None]
+
+
+def _known_protocol(name: str) -> str:
+    if name not in SPEECHES:
+        raise typer.BadParameter(f"the load generator speaks {', '.join(SPEECHES)}")
+    return name
 
 
 def register(parent: typer.Typer) -> None:
@@ -60,6 +68,10 @@ def callbacks(
     connections: Connections = 64,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes of each gateway.")] = 1,
     wallets: Wallets = 2000,
+    protocol: Annotated[
+        str,
+        typer.Option(help=f"What croupier's design speaks: {', '.join(SPEECHES)}.", callback=_known_protocol),
+    ] = NATIVE,
     memory: Annotated[
         int | None, typer.Option(min=100, metavar="CALLS", help="Watch one worker's memory instead.")
     ] = None,
@@ -73,7 +85,12 @@ def callbacks(
         _report(ctx, lambda tell: bench_memory(watch, tell))
         return
     plan = CallbacksPlan(
-        seconds=seconds, rounds=rounds, connections=connections, workers=workers, wallets=wallets
+        seconds=seconds,
+        rounds=rounds,
+        connections=connections,
+        workers=workers,
+        wallets=wallets,
+        protocol=protocol,
     )
     _report(ctx, lambda tell: bench_callbacks(plan, tell))
 
@@ -110,6 +127,25 @@ def growth(
 
 
 @app.command()
+def adapters(
+    ctx: typer.Context,
+    seconds: Annotated[float, typer.Option(min=0.1, help="One turn of an adapter and the native one.")] = 1.0,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Turns of each adapter; fewer than 3 prove nothing.")
+    ] = 5,
+) -> None:
+    """What one call costs each adapter, verification to answer, against the native one; no network, no database.
+
+    Example: croupier bench adapters --json > adapters.json
+    """
+    try:
+        document = bench_adapters(AdaptersPlan(seconds=seconds, rounds=rounds), _progress())
+    except NotSpoken as error:
+        raise CommandFailed(str(error)) from error
+    tell_document(output_of(ctx), document)
+
+
+@app.command()
 def table(
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Documents of `--json`.")],
 ) -> None:
@@ -127,13 +163,16 @@ def table(
 
 def _report(ctx: typer.Context, bench: Callable[[Progress], Coroutine[Any, Any, Document]]) -> None:
     """Run a bench, its progress on stderr, and print what it found."""
-    errors = Console(file=sys.stderr, highlight=False)
-    tell: Progress = (lambda text: errors.print(text, style="dim")) if errors.is_terminal else _stay_silent
     try:
-        document = uvloop.run(bench(tell))
+        document = uvloop.run(bench(_progress()))
     except ChildFailed as error:
         raise CommandFailed(str(error)) from error
     tell_document(output_of(ctx), document)
+
+
+def _progress() -> Progress:
+    errors = Console(file=sys.stderr, highlight=False)
+    return (lambda text: errors.print(text, style="dim")) if errors.is_terminal else _stay_silent
 
 
 def tell_document(output: Output, document: Document) -> None:

@@ -18,6 +18,7 @@ from croupier.demo.platform import PlatformError
 from croupier.demo.run import Demo, DemoFailed, write_summary
 from croupier.demo.settings import DemoSettings
 from croupier.demo.summary import is_held, tell
+from croupier.runtime.config.starter import CONFIG_NAME
 from croupier.runtime.supervisor import NotReady
 from croupier.telemetry.logs import set_up_logs
 
@@ -63,6 +64,7 @@ async def _demo(settings: DemoSettings, json_path: Path | None, *, is_once: bool
     demonstration = Demo(config, FOLDER, settings, console)
     supervisor = demonstration.deployment.supervisor
     console.print(f"starting PostgreSQL, {settings.workers} gateway processes and the sandbox provider")
+    await demonstration.forget_earlier_run()
     serving = asyncio.create_task(supervisor.run())
     try:
         await _until_ready(serving, supervisor.is_ready)
@@ -73,6 +75,9 @@ async def _demo(settings: DemoSettings, json_path: Path | None, *, is_once: bool
             console.print(f"\nthe same as JSON: {json_path}")
         if not is_once:
             console.print(f"\nthe console is at {demonstration.console_url}; Ctrl-C ends everything")
+            console.print(
+                f"look around in another shell: croupier --config {FOLDER / CONFIG_NAME} session list"
+            )
             await serving
         return is_held(summary)
     finally:

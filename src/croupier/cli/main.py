@@ -7,7 +7,21 @@ from typing import Annotated, Any, Final
 import typer
 
 from croupier import __version__
-from croupier.cli import api, bench, demo, deployment, fairness, ledger, rounds, sandbox, sessions, signature
+from croupier.cli import (
+    api,
+    audit,
+    bench,
+    demo,
+    deployment,
+    fairness,
+    keys,
+    ledger,
+    provider,
+    rounds,
+    sandbox,
+    sessions,
+    signature,
+)
 from croupier.cli.output import EXIT_FAILURE, CommandFailed, Output
 from croupier.cli.settings import ConfigOption, JsonOption, RootGroup, Settings, YesOption
 from croupier.runtime.config import ConfigProblems
@@ -20,8 +34,11 @@ GROUPS: Final = (
     ledger,
     sessions,
     rounds,
+    keys,
+    audit,
     signature,
     fairness,
+    provider,
     sandbox,
     bench,
 )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 
+from croupier.cli.sandbox_accounts import BadAccounts, read_accounts
 from croupier.runtime.secrets import SecretUnavailable, resolve_secret
 from croupier.sandbox.service import Settings, serve
+from croupier.sandbox.wire import Account
 from croupier_signing import SigningKey
 
 app = typer.Typer(
@@ -29,8 +32,10 @@ def _sandbox() -> None:
 
 @app.command("serve")
 def serve_sandbox(
-    key_id: Annotated[str, typer.Option(help="Id of the key that signs calls to the gateway.")],
-    secret: Annotated[str, typer.Option(help="Its secret: env:NAME or file:PATH.")],
+    key_id: Annotated[
+        str | None, typer.Option(help="Id of the key that signs calls to the gateway, natively.")
+    ] = None,
+    secret: Annotated[str | None, typer.Option(help="Its secret: env:NAME or file:PATH.")] = None,
     launch_key_id: Annotated[
         str | None, typer.Option(help="Id of the key the gateway signs launches with; default: --key-id.")
     ] = None,
@@ -40,29 +45,47 @@ def serve_sandbox(
     ),
     gateway: Annotated[str, typer.Option(help="Base URL of the gateway.")] = "http://127.0.0.1:8700",
     provider: Annotated[str, typer.Option(help="Our provider id at the gateway.")] = "sandbox",
+    accounts: Annotated[
+        Path | None,
+        typer.Option(help="More accounts, of any protocol: a TOML or JSON file.", metavar="FILE"),
+    ] = None,
     seed: Annotated[str | None, typer.Option(help="Repeat the crash games of an earlier run.")] = None,
 ) -> None:
-    """Serve dice, mines and crash until SIGTERM.
+    """Serve dice, mines and crash until SIGTERM, as one native account and those of --accounts.
 
     Example: croupier sandbox serve --key-id sandbox-in-1 --secret file:.croupier/keys/sandbox-in-1.key
     --launch-key-id sandbox-out-1 --launch-secret file:.croupier/keys/sandbox-out-1.key
     """
     try:
-        callback_key = SigningKey(key_id, resolve_secret(secret))
-        launch_key = SigningKey(launch_key_id or key_id, resolve_secret(launch_secret or secret))
+        own = _native_account(gateway, provider, (key_id, secret), (launch_key_id, launch_secret))
         host, port = _split_address(listen)
-        settings = Settings(
-            gateway=gateway,
-            provider=provider,
-            callback_key=callback_key,
-            launch_keys=(launch_key,),
-            host=host,
-            port=port,
-            seed=seed,
-        )
-    except (SecretUnavailable, ValueError) as error:
+        others = () if accounts is None else read_accounts(accounts)
+        settings = Settings(accounts=(*own, *others), host=host, port=port, seed=seed)
+    except (SecretUnavailable, BadAccounts, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     _run(settings)
+
+
+def _native_account(
+    gateway: str,
+    provider: str,
+    callback: tuple[str | None, str | None],
+    launch: tuple[str | None, str | None],
+) -> tuple[Account, ...]:
+    """The account that the options describe, if they do; each pair is a key's id and secret reference."""
+    key_id, secret = callback
+    if key_id is None and secret is None:
+        return ()
+    if key_id is None or secret is None:
+        raise ValueError("--key-id and --secret belong together")
+    account = Account(
+        id=provider,
+        protocol="croupier_v1",
+        callback_base=f"{gateway.rstrip('/')}/providers/{provider}",
+        callback_key=SigningKey(key_id, resolve_secret(secret)),
+        launch_keys=(SigningKey(launch[0] or key_id, resolve_secret(launch[1] or secret)),),
+    )
+    return (account,)
 
 
 def _run(settings: Settings) -> None:

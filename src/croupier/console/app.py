@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 import structlog
 from jinja2 import Environment, PackageLoader, select_autoescape
+from msgspec import Struct
 
 from croupier import __version__
 from croupier.console.live import load_live
@@ -33,11 +34,28 @@ _SECURITY: Final = (
 )
 
 
+class ProviderLine(Struct, frozen=True):
+    """A provider account as the page shows it: its protocol, how its calls are signed, what that leaves uncovered."""
+
+    id: str
+    protocol: str
+    signing: str
+    uncovered: tuple[str, ...]
+
+
 class Console:
     """Live counters for whoever can reach the admin listener; `summary` is shown when a demo has set it."""
 
-    def __init__(self, pool: asyncpg.Pool, *, environment: str, metrics: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        environment: str,
+        metrics: Callable[[], bytes],
+        providers: tuple[ProviderLine, ...] = (),
+    ) -> None:
         self._pool = pool
+        self._providers = providers
         self._environment = environment
         self._metrics = metrics
         self.summary: dict[str, Any] | None = None
@@ -80,6 +98,7 @@ class Console:
             is_balanced=all(total == "0" for total in live["imbalance"].values()),
             open_sessions=sum(n for state, n in live["sessions"].items() if state not in FINAL),
             summary=self.summary,
+            providers=self._providers,
         )
         return b"text/html; charset=utf-8", page.encode()
 

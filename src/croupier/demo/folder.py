@@ -1,4 +1,4 @@
-"""The demo's folder: a configuration that `croupier init` would write, with the sandbox where it listens today."""
+"""The demo's folder: what `croupier init` would write, all of the sandbox's accounts, and where it listens today."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from croupier.demo.providers import add_providers
 from croupier.runtime.config import Config, load_config
 from croupier.runtime.config.starter import CONFIG_NAME, write_starter
 
-_BASE_URL: Final = re.compile(r'^base_url = "[^"]*"$', re.MULTILINE)
+_BASE_URL: Final = re.compile(r'^base_url = "http://[^"/]*(/[^"]*)?"$', re.MULTILINE)
 
 
 def prepare_folder(folder: Path, env: Mapping[str, str]) -> Config:
@@ -23,13 +24,13 @@ def prepare_folder(folder: Path, env: Mapping[str, str]) -> Config:
         write_starter(folder)
     config = load_config(path, env)
     text = path.read_text(encoding="utf-8")
-    moved = point_at_sandbox(text, config.sandbox.listen)
-    if moved == text:
+    wanted = point_at_sandbox(text + add_providers(folder, config), config.sandbox.listen)
+    if wanted == text:
         return config
-    path.write_text(moved, encoding="utf-8")
+    path.write_text(wanted, encoding="utf-8")
     return load_config(path, env)
 
 
 def point_at_sandbox(text: str, listen: str) -> str:
-    """The starter's text with its one provider at this address ("host:port")."""
-    return _BASE_URL.sub(f'base_url = "http://{listen}"', text)
+    """The configuration's text with every provider at this address ("host:port"), each below its own path."""
+    return _BASE_URL.sub(rf'base_url = "http://{listen}\1"', text)

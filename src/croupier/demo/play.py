@@ -9,7 +9,9 @@ from typing import Any, Final
 import aiohttp
 
 from croupier.demo.platform import Platform, PlatformError
-from croupier.demo.settings import ASSETS, COUNTRY, GAMES, MISBEHAVIOUR, MOST_SESSIONS_AT_ONCE, DemoSettings
+from croupier.demo.proofs import Wallets
+from croupier.demo.providers import choose_providers, game_of, seat_players
+from croupier.demo.settings import COUNTRY, GAMES, MISBEHAVIOUR, MOST_SESSIONS_AT_ONCE, DemoSettings
 
 PLAY_TIMEOUT_S: Final = 900
 CHUNK: Final = 5
@@ -27,8 +29,10 @@ class Play:
         self._run = run
         self._advance = advance
         self._turns = asyncio.Semaphore(MOST_SESSIONS_AT_ONCE)
+        self._seats = seat_players(choose_providers())
         self.reports: list[dict[str, Any]] = []
         self.session_ids: list[str] = []
+        self.wallets = Wallets()
 
     async def run(self) -> None:
         """Play everybody. Raises PlatformError with the first player's trouble when the deployment fails."""
@@ -51,13 +55,14 @@ class Play:
                 group.create_task(self._play_one(http, number))
 
     async def _play_one(self, http: aiohttp.ClientSession, number: int) -> None:
-        asset = ASSETS[number % len(ASSETS)]
-        game = GAMES[(number // len(ASSETS)) % len(GAMES)]
+        provider, asset = self._seats[number % len(self._seats)]
+        game = game_of(provider, GAMES[(number + number // len(self._seats)) % len(GAMES)])
         player = f"demo-{number}"
         async with self._turns:
             await self._platform.deposit(
                 player, asset.code, asset.deposit, f"demo-{self._run}-deposit-{number}"
             )
+            self.wallets.add_deposit(player, asset.code, asset.deposit)
             session = await self._platform.open_session(player, game, asset.code, COUNTRY)
             if session["launch_url"] is None:
                 raise PlatformError(f"the launch of {session['session_id']} is unknown")

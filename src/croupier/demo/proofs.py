@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -72,11 +73,13 @@ def _worse(verdict: str, faults: int, why: str) -> str:
     return verdict if verdict != HELD else _verdict(faults, why)
 
 
-async def read_book(http: aiohttp.ClientSession, sandbox_url: str) -> AsyncIterator[list[dict[str, Any]]]:
-    """The provider's own record of what was acknowledged to it, page by page."""
+async def read_book(
+    http: aiohttp.ClientSession, sandbox_url: str, account: str
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """The provider's own record of what was acknowledged to one of its accounts, page by page."""
     since = 0
     while True:
-        async with http.get(f"{sandbox_url}/book", params={"since": str(since)}) as reply:
+        async with http.get(f"{sandbox_url}/book", params={"since": str(since), "account": account}) as reply:
             lines = (await reply.read()).splitlines()
         if not lines:
             return
@@ -94,6 +97,40 @@ async def find_unaccounted(
     )
     stored = {row["reference"]: row for row in rows}
     return [entry["reference"] for entry in page if not _agrees(entry, stored.get(entry["reference"]))]
+
+
+async def find_missing_bets(
+    connection: asyncpg.Connection, provider: str, page: Sequence[dict[str, Any]]
+) -> list[str]:
+    """The bets of a foreign protocol that were acknowledged as approved and are not stored so (I3).
+
+    Such protocols tell no journal id, and codes of their own: whether the money agrees, wallets say.
+    """
+    told = [one["reference"] for one in page if one["action"] == "bet" and one["status"] == "approved"]
+    return [row["reference"] for row in await connection.fetch(_SQL["missing_bets"].sql, provider, told)]
+
+
+class Wallets:
+    """What every player should have by what their providers were told, from deposits and books."""
+
+    def __init__(self) -> None:
+        self._expected: Counter[tuple[str, str]] = Counter()
+
+    def add_deposit(self, player_id: str, asset: str, amount: int) -> None:
+        """Count money that the casino put into a wallet, in minor units."""
+        self._expected[(player_id, asset)] += amount
+
+    def add_page(self, page: Sequence[dict[str, Any]]) -> None:
+        """Count what a page of a provider's book says that it moved."""
+        for entry in page:
+            self._expected[(entry["player_id"], entry["asset"])] += int(entry["effect"])
+
+    async def find_wrong(self, connection: asyncpg.Connection) -> list[str]:
+        """The wallets that hold something else, as `player/asset` (I3)."""
+        rows = await connection.fetch(_SQL["player_balances"].sql)
+        held = {(row["owner"], row["asset"]): int(row["balance"]) for row in rows}
+        owners = sorted(self._expected.keys() | held.keys())
+        return [f"{owner[0]}/{owner[1]}" for owner in owners if held.get(owner, 0) != self._expected[owner]]
 
 
 def _agrees(entry: dict[str, Any], row: Any) -> bool:

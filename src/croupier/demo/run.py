@@ -19,14 +19,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from croupier.demo.platform import Platform
 from croupier.demo.play import Play
-from croupier.demo.proofs import Evidence, count_nonces, count_sessions, find_unaccounted, read_book
-from croupier.demo.settings import DemoSettings
+from croupier.demo.proofs import (
+    Evidence,
+    count_nonces,
+    count_sessions,
+    find_missing_bets,
+    find_unaccounted,
+    read_book,
+)
+from croupier.demo.providers import choose_providers, write_accounts
+from croupier.demo.settings import NATIVE, DemoSettings
 from croupier.demo.summary import build_summary, merge_counts
 from croupier.runtime.config import Config
 from croupier.runtime.config.starter import KEYS_FOLDER
 from croupier.runtime.database import connect_app, connect_owner
+from croupier.runtime.embedded import EmbeddedServer
 from croupier.runtime.serving import Deployment
 from croupier.runtime.statements import load_statements
+from croupier.runtime.supervisor import DATABASE
 from croupier.settlement.audit import check_ledger, replay_sessions
 
 _SQL: Final = load_statements("croupier/demo/proofs.sql")
@@ -53,14 +63,11 @@ class Demo:
         self._gateway = f"http://{config.http.public}"
         self._sandbox = f"http://{config.sandbox.listen}"
         self.console_url = f"http://{config.http.admin}"
-        self.deployment = Deployment(
-            config, folder / "croupier.toml", workers=settings.workers, database=f"demo_{self._run}"
-        )
+        self.deployment = Deployment(config, folder / "croupier.toml", workers=settings.workers)
 
     async def play(self) -> dict[str, Any]:
         """Play, judge, and return the summary. The deployment must be running."""
         token = (self._folder / KEYS_FOLDER / "operator.key").read_text().strip()
-        await self._drop_earlier_runs()
         async with self._sandbox_process(), Platform(self._gateway, token) as platform:
             started = time.monotonic()
             play = await self._play_with_progress(platform)
@@ -78,17 +85,16 @@ class Demo:
             self.deployment.console.summary = summary
         return summary
 
-    async def _drop_earlier_runs(self) -> None:
-        """Every demo has a database of its own; those of earlier ones are removed."""
-        server = self.deployment.supervisor.embedded
-        if server is None:
+    async def forget_earlier_run(self) -> None:
+        """Every demo begins with empty books; those of the one before it are removed. Call before it is deployed."""
+        if not self._config.database.is_embedded:
             return
-        connection = await connect_owner(server.url())
-        try:
-            for row in await connection.fetch(_SQL["earlier_runs"].sql, f"demo_{self._run}"):
-                await connection.execute(f'DROP DATABASE IF EXISTS "{row["datname"]}" WITH (FORCE)')
-        finally:
-            await connection.close()
+        async with EmbeddedServer(self._config.database.embedded_folder) as server:
+            connection = await connect_owner(server.url())
+            try:
+                await connection.execute(f'DROP DATABASE IF EXISTS "{DATABASE}" WITH (FORCE)')
+            finally:
+                await connection.close()
 
     async def _play_with_progress(self, platform: Platform) -> Play:
         total = self._settings.players * self._settings.rounds
@@ -128,10 +134,7 @@ class Demo:
             connection = await connect_app(self.deployment.supervisor.database_url)
             try:
                 sessions = await self._wait_final(connection)
-                acknowledged, unaccounted = 0, []
-                async for page in read_book(http, self._sandbox):
-                    acknowledged += len(page)
-                    unaccounted += await find_unaccounted(connection, "sandbox", page)
+                acknowledged, unaccounted = await self._account_for_all(http, connection, play)
                 return Evidence(
                     ledger=await check_ledger(connection),
                     replay=await replay_sessions(connection),
@@ -148,6 +151,19 @@ class Demo:
                 )
             finally:
                 await connection.close()
+
+    async def _account_for_all(
+        self, http: aiohttp.ClientSession, connection: Any, play: Play
+    ) -> tuple[int, list[str]]:
+        """How many decisions were acknowledged, and which of them, or whose wallets, the books do not bear out."""
+        acknowledged, unaccounted = 0, []
+        for provider in choose_providers():
+            find = find_unaccounted if provider is NATIVE else find_missing_bets
+            async for page in read_book(http, self._sandbox, provider.id):
+                acknowledged += len(page)
+                play.wallets.add_page(page)
+                unaccounted += await find(connection, provider.id, page)
+        return acknowledged, unaccounted + await play.wallets.find_wrong(connection)
 
     async def _settle_unresolved(self, http: aiohttp.ClientSession) -> int:
         """Have the sandbox ask again for what nobody answered; how many calls stay undecided."""
@@ -172,6 +188,7 @@ class Demo:
     async def _sandbox_process(self) -> AsyncIterator[None]:
         """The sandbox as a process of its own, ended when play is over."""
         keys = (self._folder / KEYS_FOLDER).resolve()
+        accounts = write_accounts(self._folder.resolve(), self._gateway)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -191,6 +208,7 @@ class Demo:
             f"file:{keys / 'sandbox-out-1.key'}",
             "--seed",
             str(self._settings.seed),
+            *(() if accounts is None else ("--accounts", str(accounts))),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -24,13 +25,38 @@ class PlayedAsset(Struct, frozen=True):
     stake: int
 
 
-ASSETS: Final = (
-    PlayedAsset("EUR", 50_000, 100),
-    PlayedAsset("JPY", 5_000_000, 10_000),
-    PlayedAsset("BHD", 500_000, 1_000),
-    PlayedAsset("ETH", 20 * 10**18, 10**16 + 1),
-)
+EUR: Final = PlayedAsset("EUR", 50_000, 100)
+JPY: Final = PlayedAsset("JPY", 5_000_000, 10_000)
+BHD: Final = PlayedAsset("BHD", 500_000, 1_000)
+ETH: Final = PlayedAsset("ETH", 20 * 10**18, 10**16 + 1)
+MBTC: Final = PlayedAsset("mBTC", 5_000_000, 10_000)
+
+
+class DemoProvider(Struct, frozen=True):
+    """A provider account of the demo: its protocol, what is played there, and what the protocol calls us by.
+
+    `signs_with_pairs`: each side has a key pair of its own; otherwise they share a secret for each direction.
+    """
+
+    id: str
+    protocol: str
+    assets: tuple[PlayedAsset, ...] = (EUR, JPY)
+    settings: Mapping[str, str] = {}
+    signs_with_pairs: bool = False
+
+
+NATIVE: Final = DemoProvider("sandbox", "croupier_v1", (ETH, BHD, EUR, JPY))
 """Two decimals, none, three and eighteen. ETH stakes end in one wei, which no float would keep."""
+
+FOREIGN: Final = (
+    DemoProvider("softswiss", "softswiss_v2"),
+    # A currency in mixed case, with as many decimals as the protocol can say.
+    DemoProvider("hub88", "hub88_v1", (MBTC, EUR, JPY), {"operator_id": "1"}, signs_with_pairs=True),
+    DemoProvider("slotegrator", "slotegrator_gis_v1"),
+    DemoProvider("swipegames", "swipegames_v1", settings={"cID": "6f1c0c7e-2f4a-4a53-9f63-0f4f3f4a7a11"}),
+    DemoProvider("evolution", "evolution_v1", settings={"casino_key": "croupier"}),
+)
+"""Accounts at the sandbox in the protocols of other vendors; those without an adapter are left out."""
 
 GAMES: Final = ("dice", "mines", "crash")
 

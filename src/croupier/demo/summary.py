@@ -54,23 +54,14 @@ def build_summary(
     """The document; `played_s` is how long play took, in seconds. Amounts are texts of minor units."""
     latencies = sorted(latency for report in reports for latency in report["latencies_us"])
     calls = sum(report["requests"] for report in reports)
-    approved, declined = merge_counts(reports, "approved"), merge_counts(reports, "declined")
     totals = evidence.ledger.totals
     return {
         "seed": settings.seed,
         "players": settings.players,
         "rounds": sum(report["rounds"] for report in reports),
         "money_calls": calls,
-        "by_provider": {
-            "sandbox": {
-                "protocol": "croupier_v1",
-                "calls": calls,
-                "approved": sum(approved.values()),
-                "declined": sum(declined.values()),
-                "refused": sum(evidence.refused.values()),
-            }
-        },
-        "declined": dict(declined),
+        "by_provider": _by_provider(reports),
+        "declined": dict(merge_counts(reports, "declined")),
         "flows": dict(merge_counts(reports, "flows")),
         "faults": dict(merge_counts(reports, "faults")),
         "retries": dict(merge_counts(reports, "retries")),
@@ -95,6 +86,23 @@ def build_summary(
     }
 
 
+def _by_provider(reports: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Counts of each provider account, in the order of the first report of each."""
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for report in reports:
+        grouped.setdefault(report["provider"], []).append(report)
+    return {
+        provider: {
+            "protocol": own[0]["protocol"],
+            "calls": sum(report["requests"] for report in own),
+            "approved": sum(merge_counts(own, "approved").values()),
+            "declined": sum(merge_counts(own, "declined").values()),
+            "refused": sum(merge_counts(own, "attacks", "refused").values()),
+        }
+        for provider, own in grouped.items()
+    }
+
+
 def _ms(microseconds: int) -> float:
     return round(microseconds / 1000, 2)
 
@@ -115,6 +123,7 @@ def tell(summary: dict[str, Any], assets: AssetRegistry, console: Console) -> No
     )
     console.print(f"sessions: {_listed(summary['sessions'])}")
     console.print(f"declined: {_listed(summary['declined']) or 'none'}")
+    console.print(_provider_table(summary["by_provider"]))
     console.rule("[bold]What was thrown at it")
     console.print(
         f"{summary['duplicates_absorbed']} duplicates absorbed; {_listed(summary['faults'])}; "
@@ -145,6 +154,16 @@ CLAIMS: Final = {
 
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(counts.items()))
+
+
+def _provider_table(providers: dict[str, dict[str, Any]]) -> Table:
+    columns = ("calls", "approved", "declined", "refused")
+    table = Table("provider", "protocol", *columns, box=None, pad_edge=False, header_style="dim")
+    for name, counts in sorted(providers.items()):
+        table.add_row(name, counts["protocol"], *(str(counts[column]) for column in columns))
+    for column in table.columns[2:]:
+        column.justify = "right"
+    return table
 
 
 def _attack_table(attacks: dict[str, dict[str, int]]) -> Table:

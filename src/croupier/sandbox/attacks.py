@@ -1,97 +1,53 @@
 """Requests that must be refused, made from a bet that was accepted. Pure: time and nonce are arguments."""
 
-from dataclasses import dataclass
-from typing import Any, Final, assert_never
+from __future__ import annotations
 
-import msgspec
-from msgspec import Struct
+from typing import assert_never
+
 from msgspec.structs import replace
 
-from croupier.sandbox.calls import PATHS
-from croupier.sandbox.plan import STALE_BY_S, Attack, Move
-from croupier_signing import SigningKey, sign_native
-
-_BET_MEMBERS: Final = ("session_id", "round_id", "game_id", "player_id", "asset", "occurred_at")
+from croupier.sandbox.calls import Call, Round
+from croupier.sandbox.plan import Attack, Move
+from croupier.sandbox.wire import Signed, Stamp, Wire
 
 
-class Signed(Struct, frozen=True):
-    """A request ready to be sent: path below the gateway's address, `Authorization` value or None, body."""
-
-    path: str
-    authorization: str | None
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Pen:
-    """What it takes to sign one request: a fresh nonce and the time in Unix seconds."""
-
-    key: SigningKey
-    prefix: str
-    timestamp_s: int
-    nonce: str
-
-    def sign(self, tail: str, body: bytes, *, key: SigningKey | None = None, late_by_s: int = 0) -> Signed:
-        """Sign a POST of `body` to `tail`, by the real key now unless told otherwise."""
-        path = self.prefix + tail
-        authorization = sign_native(
-            key or self.key,
-            method="POST",
-            path=path.encode(),
-            query=b"",
-            timestamp_s=self.timestamp_s - late_by_s,
-            nonce=self.nonce,
-            body=body,
-        )
-        return Signed(path, authorization, body)
-
-
-def forge(kind: Attack, accepted: Signed, pen: Pen, *, tag: str) -> Signed:
-    """Make one attack out of an accepted bet or bet-win; `tag` is a reference that nothing else uses.
+def forge(kind: Attack, wire: Wire, round_: Round, accepted: Signed, stamp: Stamp, *, tag: str) -> Signed:
+    """Make one attack out of an accepted bet of a round; `tag` starts references that nothing else uses.
 
     All but the replay and the conflict would be accepted if the one thing that is wrong were right.
     """
-    tail = PATHS[Move.BET]
-    known = _bet_of(accepted.body)
-    bet = {**known, "reference": tag}
-    body = _encode(bet)
+    fresh = wire.render_call(replace(round_, tag=tag), Move.BET)
     match kind:
         case Attack.REPLAYED:
             return accepted
         case Attack.CONFLICT:
-            return pen.sign(tail, _encode(known, amount=_more(known)))
+            return wire.sign(_more(wire, round_), stamp)
         case Attack.WRONG_GAME:
-            return pen.sign(tail, _encode(bet, game_id=f"not-{bet['game_id']}"[:128]))
-        case Attack.DUPLICATE_KEY:
-            return pen.sign(tail, b'{"amount":"0",' + body[1:])
-        case Attack.FLOAT_AMOUNT:
-            return pen.sign(tail, _encode(bet, amount=msgspec.Raw(bet["amount"].encode() + b".5")))
+            return wire.sign(_other_game(wire, round_, tag), stamp)
+        case Attack.DUPLICATE_KEY | Attack.FLOAT_AMOUNT:
+            return wire.sign(wire.spoil(kind, fresh), stamp)
         case Attack.FORGED_KEY:
-            return pen.sign(tail, body, key=SigningKey(pen.key.id, b"not the secret of this key"))
+            return wire.sign(fresh, stamp, key=wire.stranger())
         case Attack.STALE:
-            return pen.sign(tail, body, late_by_s=STALE_BY_S)
+            return wire.make_stale(fresh, stamp)
         case Attack.UNSIGNED:
-            return replace(pen.sign(tail, body), authorization=None)
+            return wire.strip(wire.sign(fresh, stamp))
         case Attack.TAMPERED_BODY:
-            return replace(pen.sign(tail, body), body=body + b" ")
+            signed = wire.sign(fresh, stamp)
+            return replace(signed, body=signed.body + b" ")
         case Attack.TAMPERED_AMOUNT:
-            return replace(pen.sign(tail, body), body=_encode(bet, amount=_more(bet)))
+            richer = wire.sign(_more(wire, replace(round_, tag=tag)), stamp)
+            return replace(wire.sign(fresh, stamp), body=richer.body)
         case Attack.TAMPERED_PATH:
-            return replace(pen.sign(tail, body), path=pen.prefix + PATHS[Move.WIN])
+            return wire.misdirect(fresh, accepted, stamp)
         case _:
             assert_never(kind)
 
 
-def _bet_of(body: bytes) -> dict[str, Any]:
-    document = msgspec.json.decode(body, type=dict[str, Any])
-    part = document.get("bet", document)
-    named = {"reference": part["reference"], "amount": part["amount"]}
-    return {**named, **{name: document[name] for name in _BET_MEMBERS}}
+def _more(wire: Wire, round_: Round) -> Call:
+    return wire.render_call(replace(round_, stake_minor=round_.stake_minor + 1), Move.BET)
 
 
-def _more(bet: dict[str, Any]) -> str:
-    return str(int(bet["amount"]) + 1)
-
-
-def _encode(bet: dict[str, Any], **changed: object) -> bytes:
-    return msgspec.json.encode({**bet, **changed})
+def _other_game(wire: Wire, round_: Round, tag: str) -> Call:
+    game_id = f"not-{round_.seat.game_id}"[:128]
+    return wire.render_call(replace(round_, tag=tag, seat=replace(round_.seat, game_id=game_id)), Move.BET)

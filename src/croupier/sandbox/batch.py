@@ -1,18 +1,20 @@
 """A batch: so many rounds of one session, one after the other, and the report about them."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
 from croupier.sandbox.book import Book
-from croupier.sandbox.calls import BALANCE_PATH, Seat, render_balance_body
+from croupier.sandbox.calls import Call, Seat
 from croupier.sandbox.client import GatewayClient
 from croupier.sandbox.crash_table import CrashTable
 from croupier.sandbox.plan import PRESETS, Rates, plan_round
-from croupier.sandbox.replies import Meaning
-from croupier.sandbox.rounds import Stage, play_round, settle_call
+from croupier.sandbox.purse import Purses
+from croupier.sandbox.replies import Meaning, Reply
+from croupier.sandbox.rounds import play_round
+from croupier.sandbox.settling import Stage, settle_call
 from croupier.sandbox.tally import Tally
 
 MOST_ROUNDS: Final = 10_000
@@ -42,12 +44,13 @@ class UnknownPreset(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What all sessions share."""
+    """What all sessions of an account share."""
 
     client: GatewayClient
     book: Book
     table: CrashTable
     run_tag: str
+    purses: Purses = field(default_factory=Purses)
 
 
 def rates_of(misbehaviour: Rates | str) -> Rates:
@@ -60,20 +63,24 @@ def rates_of(misbehaviour: Rates | str) -> Rates:
 
 
 async def play_batch(
-    house: House, seat: Seat, order: PlayOrder, rates: Rates, *, first_number: int
-) -> tuple[Tally, dict[str, Any]]:
-    """Play the rounds; the counts, and the report as JSON members.
+    house: House, seat: Seat, order: PlayOrder, rates: Rates, *, first_number: int, tally: Tally
+) -> dict[str, Any]:
+    """Play the rounds, adding to the counts; the report as JSON members.
 
     It ends early when the session cannot be played any more, when a bet stays undecided (`stopped_by` says
     why), or when the process stops (`stopping`).
     """
-    tally = Tally()
     # Players of one run play different games, and still the same ones when the run is repeated.
     seed = f"{order.seed}/{seat.game}/{seat.player_id}"
-    stage = Stage(house.client, house.book, house.table, tally, seat, seed, stake_minor=int(order.stake))
+    purse = house.purses.of(seat.player_id, seat.asset)
+    stage = Stage(
+        house.client, house.book, house.table, tally, seat, seed, stake_minor=int(order.stake), purse=purse
+    )
     await _read_balance(stage)
     stopped_by = await _play_rounds(stage, house, order, rates, first_number)
-    report = {
+    return {
+        "provider": house.client.wire.account.id,
+        "protocol": house.client.wire.protocol,
         "session_id": seat.session_id,
         "player_id": seat.player_id,
         "game": seat.game,
@@ -85,7 +92,6 @@ async def play_batch(
         **tally.render(),
         "latencies_us": tally.latencies_us,
     }
-    return tally, report
 
 
 async def ask_again(house: House) -> tuple[int, Tally]:
@@ -94,7 +100,7 @@ async def ask_again(house: House) -> tuple[int, Tally]:
     kept = house.book.unresolved
     for start in range(0, len(kept), RETRIES_AT_ONCE):
         group = kept[start : start + RETRIES_AT_ONCE]
-        answers = await asyncio.gather(*(house.client.call(call.path, call.body) for call in group))
+        answers = await asyncio.gather(*(house.client.call(call) for call in group))
         for call, answer in zip(group, answers, strict=True):
             stage = Stage(house.client, house.book, house.table, tally, call.seat, seed="", stake_minor=0)
             settle_call(stage, call, [answer])
@@ -108,7 +114,14 @@ async def _play_rounds(
         if house.client.stopping.is_set():
             return "stopping"
         # Planned one by one: a plan depends on nothing that was played, and needs no memory then.
-        plan = plan_round(stage.seed, rates, stage.seat.game, number)
+        plan = plan_round(
+            stage.seed,
+            rates,
+            stage.seat.game,
+            number,
+            choreography=stage.wire.choreography,
+            attacks=stage.wire.attacks,
+        )
         stopped_by = await play_round(stage, plan, tag=f"{stage.seat.session_id}-{house.run_tag}-{number}")
         if stopped_by is not None:
             return stopped_by
@@ -117,11 +130,28 @@ async def _play_rounds(
     return None
 
 
+async def enter(house: House, seat: Seat, tally: Tally) -> Seat:
+    """Ask what the protocol asks before the first round of a session; the seat as the operator wants it."""
+    opening = house.client.wire.render_opening(seat)
+    if opening is None:
+        return seat
+    reply = await _ask(house.client, opening, tally)
+    return seat if reply is None else house.client.wire.admit_opening(seat, reply)
+
+
 async def _read_balance(stage: Stage) -> None:
     """Ask once, before the first bet, so that a bet which cannot be paid is not overtaken by its win."""
-    answer = await stage.client.call(BALANCE_PATH, render_balance_body(stage.seat))
-    stage.tally.add_answers([answer], is_money=False)
-    if answer.meaning is not Meaning.DECIDED or answer.reply is None:
-        return
-    balance = answer.reply.decisions[0].balance
+    reply = await _ask(stage.client, stage.wire.render_balance(stage.seat), stage.tally)
+    balance = None if reply is None else reply.balance
     stage.balance_minor = None if balance is None else int(balance.amount)
+    stage.purse.learn(stage.balance_minor)
+
+
+async def _ask(client: GatewayClient, question: Call, tally: Tally) -> Reply | None:
+    answer = await client.call(question)
+    tally.add_answers([answer], is_money=False)
+    if answer.reply is None:
+        return None
+    for finding in answer.reply.findings:
+        tally.add_unexpected(f"{question.name}: {finding}")
+    return answer.reply if answer.meaning is Meaning.DECIDED else None

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from croupier.sandbox.calls import Call, Item
 from croupier.sandbox.replies import Decision
@@ -25,6 +26,7 @@ _KINDS: Final = {
     "rollback_bet": "rolled_back_bets",
     "rollback_win": "rolled_back_wins",
 }
+_SIGNS: Final = {"bet": -1, "win": 1, "rollback_bet": 1, "rollback_win": -1}
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -49,6 +51,8 @@ class Entry(Struct, frozen=True, gc=False):
     journal_id: str | None
     balance: str | None
     repeat: bool
+    effect: str
+    operator_id: str | None = None
 
 
 class Forgotten(Exception):
@@ -125,14 +129,31 @@ def standing(call: Call, decisions: tuple[Decision, ...]) -> list[tuple[Item, De
 
     Of a declined bet-win that is the bet: the win was never decided, and its reference is still free.
     """
-    pairs = list(zip(call.items, decisions, strict=True))
+    pairs = [(item, believed(item, told)) for item, told in zip(call.items, decisions, strict=True)]
     is_declined = any(decision.status != "approved" for decision in decisions)
     return pairs[:1] if is_declined else pairs
 
 
+def believed(item: Item, decision: Decision) -> Decision:
+    """The decision with the code this provider concludes where the protocol does not tell one.
+
+    A plain approval of a rollback whose target never moved money means that there was nothing to roll back.
+    """
+    if item.is_standing or decision.code != "ok" or decision.repeat is not None:
+        return decision
+    return replace(decision, code="nothing_to_roll_back")
+
+
+def effect_of(item: Item, decision: Decision) -> int:
+    """What a decision does to the player's balance in minor units, by this provider's own bookkeeping."""
+    if decision.status != "approved" or decision.code != "ok" or not item.is_standing:
+        return 0
+    return _SIGNS.get(item.action, 0) * item.amount_minor
+
+
 def money_of(item: Item, decision: Decision) -> dict[str, int]:
     """What the provider believes a transaction moved, in minor units by kind; empty if nothing."""
-    if decision.status != "approved" or decision.code != "ok":
+    if decision.status != "approved" or decision.code != "ok" or not item.is_standing:
         return {}
     kind = _KINDS.get(item.action)
     return {} if kind is None else {kind: item.amount_minor}
@@ -158,5 +179,7 @@ def _entry(seq: int, call: Call, item: Item, decision: Decision) -> Entry:
         code=decision.code,
         journal_id=decision.journal_id,
         balance=None if decision.balance is None else decision.balance.amount,
-        repeat=decision.repeat,
+        repeat=bool(decision.repeat),
+        effect=str(effect_of(item, decision)),
+        operator_id=decision.operator_id,
     )

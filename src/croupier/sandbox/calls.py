@@ -1,36 +1,34 @@
-"""The bodies of the native provider protocol, written from its specification alone. Pure."""
+"""What is said to a gateway, whatever the protocol: who plays, the round on its way, the call to make."""
+
+from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, assert_never
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from croupier.sandbox.games import Played
 from croupier.sandbox.plan import Game, Move
 
-PATHS: Final = {
-    Move.BET: "/bet",
-    Move.WIN: "/win",
-    Move.BET_WIN: "/bet-win",
-    Move.CLOSE: "/close-round",
-    Move.ROLLBACK_BET: "/rollback",
-    Move.ROLLBACK_WIN: "/rollback",
-    Move.ROLLBACK_AGAIN: "/rollback",
-}
-"""The path of each move, below `/providers/{provider}/v1`."""
-
-BALANCE_PATH: Final = "/balance"
-
 
 class Seat(Struct, frozen=True):
-    """Who plays what: the facts of a launch that every call repeats."""
+    """Who plays what: the facts of a launch that every call repeats.
+
+    `session_id` is the launch's own text. `credential` is what calls carry instead, in protocols where the
+    operator may hand out another one when play begins.
+    """
 
     session_id: str
     player_id: str
     game_id: str
     game: Game
     asset: str
+    credential: str | None = None
+
+    @property
+    def token(self) -> str:
+        """The text that identifies the session in calls now."""
+        return self.session_id if self.credential is None else self.credential
 
 
 class Round(Struct, frozen=True):
@@ -55,28 +53,43 @@ class Round(Struct, frozen=True):
         return self.played
 
     def reference(self, name: str) -> str:
-        """The reference of one of the round's transactions."""
+        """The name of one of the round's transactions."""
         return f"{self.tag}-{name}"
 
 
 class Item(Struct, frozen=True):
-    """One referenced transaction within a call; the amount, in minor units, of a rollback is its target's."""
+    """One referenced transaction within a call; the amount, in minor units, of a rollback is its target's.
+
+    `is_standing`: of a rollback, whether its target has an effect by what this provider was told.
+    """
 
     action: str
     reference: str
     amount_minor: int
     target_reference: str | None = None
+    is_standing: bool = True
 
 
 class Call(Struct, frozen=True):
-    """A call to make: its bytes stay the same however often it is sent."""
+    """A call to make: its facts stay the same however often it is sent. A question about money has no items.
 
-    move: Move
+    `move` is None for a question. `path` counts from the account's callback address. `ends_round`: nothing
+    more is said about the round after it.
+    """
+
+    move: Move | None
     path: str
     body: bytes
     items: tuple[Item, ...]
     seat: Seat
     round_id: str
+    method: str = "POST"
+    ends_round: bool = False
+
+    @property
+    def name(self) -> str:
+        """What to call it in a report."""
+        return self.items[0].reference if self.items else self.path
 
 
 def render_moment(moment: datetime) -> str:
@@ -84,89 +97,10 @@ def render_moment(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def render_balance_body(seat: Seat) -> bytes:
-    """The body of `/balance`."""
-    return msgspec.json.encode(
-        {"session_id": seat.session_id, "player_id": seat.player_id, "asset": seat.asset}
+def assume(call: Call, effects: dict[str, int]) -> Call:
+    """The call with each rollback marked by whether its target is among the references that moved money."""
+    items = tuple(
+        item if item.target_reference is None else replace(item, is_standing=item.target_reference in effects)
+        for item in call.items
     )
-
-
-def render_call(round_: Round, move: Move) -> Call:
-    """The call of one move of a round."""
-    items, members = _parts(round_, move)
-    body = msgspec.json.encode({**members, "occurred_at": round_.occurred_at})
-    return Call(move, PATHS[move], body, items, round_.seat, round_.round_id)
-
-
-def _parts(round_: Round, move: Move) -> tuple[tuple[Item, ...], dict[str, object]]:
-    match move:
-        case Move.BET:
-            return _single(round_, Item("bet", round_.reference("bet"), round_.stake_minor), {})
-        case Move.WIN:
-            extra: dict[str, object] = {"kind": "win", "close_round": round_.closes_with_win}
-            return _single(round_, Item("win", round_.reference("win"), round_.result.win_minor), extra)
-        case Move.BET_WIN:
-            return _bet_win(round_)
-        case Move.CLOSE:
-            return _close(round_)
-        case Move.ROLLBACK_BET | Move.ROLLBACK_WIN | Move.ROLLBACK_AGAIN:
-            return _rollback(round_, move)
-        case _:
-            assert_never(move)
-
-
-def _single(
-    round_: Round, item: Item, extra: dict[str, object]
-) -> tuple[tuple[Item, ...], dict[str, object]]:
-    named = {"reference": item.reference, "amount": str(item.amount_minor)}
-    return (item,), {**named, **_place(round_), **extra}
-
-
-def _bet_win(round_: Round) -> tuple[tuple[Item, ...], dict[str, object]]:
-    bet = Item("bet", round_.reference("bet"), round_.stake_minor)
-    win = Item("win", round_.reference("win"), round_.result.win_minor)
-    parts = {
-        item.action: {"reference": item.reference, "amount": str(item.amount_minor)} for item in (bet, win)
-    }
-    return (bet, win), {**parts, **_place(round_)}
-
-
-def _close(round_: Round) -> tuple[tuple[Item, ...], dict[str, object]]:
-    item = Item("close", round_.reference("close"), 0)
-    place = _place(round_)
-    return (item,), {
-        "reference": item.reference,
-        **{name: place[name] for name in ("session_id", "round_id", "player_id")},
-        "outcome": round_.result.outcome,
-        "fairness": round_.result.fairness,
-    }
-
-
-def _rollback(round_: Round, move: Move) -> tuple[tuple[Item, ...], dict[str, object]]:
-    is_win = move is Move.ROLLBACK_WIN
-    target = round_.reference("win" if is_win else "bet")
-    amount = round_.result.win_minor if is_win else round_.stake_minor
-    item = Item(
-        f"rollback_{'win' if is_win else 'bet'}",
-        round_.reference(move.value.replace("_", "-")),
-        amount,
-        target,
-    )
-    place = _place(round_)
-    return (item,), {
-        "reference": item.reference,
-        "target_reference": target,
-        **{name: place[name] for name in ("session_id", "round_id", "player_id", "asset")},
-        "reason": "the round was cancelled by the studio",
-    }
-
-
-def _place(round_: Round) -> dict[str, object]:
-    seat = round_.seat
-    return {
-        "session_id": seat.session_id,
-        "round_id": round_.round_id,
-        "game_id": seat.game_id,
-        "player_id": seat.player_id,
-        "asset": seat.asset,
-    }
+    return replace(call, items=items)

@@ -13,31 +13,18 @@ from typing import Final, Self
 
 import aiohttp
 from msgspec import Struct
+from msgspec.structs import replace
 from yarl import URL
 
-from croupier.sandbox.attacks import Pen, Signed
-from croupier.sandbox.replies import Meaning, Reply, parse_reply
-from croupier_signing import SigningKey, random_nonce
+from croupier.sandbox.calls import Call
+from croupier.sandbox.replies import Meaning, Received, Reply
+from croupier.sandbox.wire import RetryPolicy, Signed, Stamp, Wire
+from croupier_signing import random_nonce
 
 MOST_CONNECTIONS: Final = 256
 LARGEST_REPLY_BYTES: Final = 65_536
 HANG_UP_WITHIN_S: Final = 0.02
 _JITTER: Final = random.Random()  # noqa: S311 (spreading load, not a secret)
-
-
-class RetryPolicy(Struct, frozen=True):
-    """How patient a caller is; all times in seconds.
-
-    A wait is drawn from 0 to `first_wait_s` doubled per attempt, at most `longest_wait_s`; a `Retry-After` is
-    honoured up to `longest_retry_after_s`.
-    """
-
-    attempt_s: float = 5.0
-    total_s: float = 60.0
-    attempts: int = 60
-    first_wait_s: float = 0.05
-    longest_wait_s: float = 2.0
-    longest_retry_after_s: float = 5.0
 
 
 class Answer(Struct, frozen=True):
@@ -68,14 +55,11 @@ class NoReply(Exception):
 
 
 class GatewayClient:
-    """Calls one gateway's provider callbacks; an async context manager that owns a connection pool."""
+    """Calls one account's provider callbacks; an async context manager that owns a connection pool."""
 
-    def __init__(
-        self, gateway: str, provider: str, key: SigningKey, *, policy: RetryPolicy | None = None
-    ) -> None:
-        self._gateway = URL(gateway.rstrip("/"))
-        self._prefix = f"{self._gateway.raw_path.rstrip('/')}/providers/{provider}/v1"
-        self._key = key
+    def __init__(self, wire: Wire, *, policy: RetryPolicy | None = None) -> None:
+        self.wire = wire
+        self._origin = URL(wire.account.callback_base).origin()
         self.policy = policy or RetryPolicy()
         self.stopping = asyncio.Event()
         self._pool: aiohttp.ClientSession | None = None
@@ -91,29 +75,40 @@ class GatewayClient:
         if self._pool is not None:
             await self._pool.close()
 
-    def pen(self) -> Pen:
-        """What signs the next request: our key, the time now, a nonce never used before."""
-        return Pen(self._key, self._prefix, int(time.time()), random_nonce())
+    def stamp(self, attempt: int = 0) -> Stamp:
+        """What is new in the next attempt: the time now, a nonce never used before."""
+        return Stamp(int(time.time()), random_nonce(), attempt)
 
-    async def call(self, tail: str, body: bytes, *, drops_reply: bool = False) -> Answer:
+    async def call(self, call: Call, *, drops_reply: bool = False) -> Answer:
         """Send until decided, refused or out of patience, as `persist` does.
 
         With `drops_reply` the first attempt hangs up before it reads.
         """
+        policy = self.wire.patience(call, self.policy)
         if not drops_reply:
-            return await self.persist(lambda: self.pen().sign(tail, body), self.policy)
-        await self._hang_up(self.pen().sign(tail, body))
-        answer = await self.persist(lambda: self.pen().sign(tail, body), self.policy)
+            return await self.persist(lambda attempt: self.wire.sign(call, self.stamp(attempt)), call, policy)
+        dropped = self.wire.sign(call, self.stamp())
+        await self._hang_up(dropped)
+        if policy.attempts == 1:
+            return Answer(None, dropped, ("dropped_reply",), is_lost=True)
+        answer = await self.persist(
+            lambda attempt: self.wire.sign(call, self.stamp(attempt + 1)),
+            call,
+            replace(policy, attempts=policy.attempts - 1),
+        )
         return Answer(answer.reply, answer.signed, ("dropped_reply", *answer.retries), is_lost=True)
 
-    async def persist(self, make: Callable[[], Signed], policy: RetryPolicy) -> Answer:
-        """Send what `make` returns, made anew for each attempt, while the answer says that it may help."""
+    async def persist(self, make: Callable[[int], Signed], call: Call, policy: RetryPolicy) -> Answer:
+        """Send what `make` returns, made anew for each attempt (numbered from 0), while repeating may help.
+
+        The answers are judged as answers to `call`.
+        """
         give_up_at = time.monotonic() + policy.total_s
         retries: list[str] = []
         is_lost = False
         while True:
-            signed = make()
-            reply, why, is_lost_now = await self._attempt(signed, policy, give_up_at)
+            signed = make(len(retries))
+            reply, why, is_lost_now = await self._attempt(signed, call, policy, give_up_at)
             is_lost = is_lost or is_lost_now
             wait_s = wait_before_retry(policy, len(retries), reply)
             is_last = len(retries) + 1 >= policy.attempts or time.monotonic() + wait_s >= give_up_at
@@ -122,32 +117,34 @@ class GatewayClient:
             retries.append(why)
 
     async def _attempt(
-        self, signed: Signed, policy: RetryPolicy, give_up_at: float
+        self, signed: Signed, call: Call, policy: RetryPolicy, give_up_at: float
     ) -> tuple[Reply | None, str | None, bool]:
         """One attempt: its reply, why to repeat it (None: do not), whether a reply was lost."""
         patience_s = min(policy.attempt_s, max(0.001, give_up_at - time.monotonic()))
         try:
-            reply = await self.send(signed, patience_s=patience_s)
+            received = await self.send(signed, patience_s=patience_s)
         except NoReply as fault:
             return None, fault.why, True
+        reply = self.wire.read_reply(call, received)
         if reply.meaning is not Meaning.REPEAT:
             return reply, None, False
         # A 5xx or a reply that makes no sense may come after a decision; the other refusals come before it.
         return reply, f"status_{reply.status}", reply.status == 200 or reply.status >= 500
 
-    async def send(self, signed: Signed, *, patience_s: float) -> Reply:
+    async def send(self, signed: Signed, *, patience_s: float) -> Received:
         """Send one request once, bytes and headers exactly as given; raises NoReply."""
         if self._pool is None:
             raise RuntimeError("the client is used inside its context only")
-        headers = {"Content-Type": "application/json"}
-        if signed.authorization is not None:
-            headers["Authorization"] = signed.authorization
-        url = self._gateway.with_path(signed.path, encoded=True)
+        url = URL(f"{self._origin}{signed.path}", encoded=True)
         began = time.perf_counter_ns()
         try:
             async with asyncio.timeout(patience_s):
-                async with self._pool.post(
-                    url, data=signed.body, headers=headers, allow_redirects=False
+                async with self._pool.request(
+                    signed.method,
+                    url,
+                    data=signed.body or None,
+                    headers=signed.headers,
+                    allow_redirects=False,
                 ) as got:
                     body = await _read_bounded(got.content)
                     status, retry_after = got.status, got.headers.get("Retry-After")
@@ -155,15 +152,15 @@ class GatewayClient:
             raise NoReply("timeout") from None
         except (aiohttp.ClientError, OSError):
             raise NoReply("connection") from None
-        elapsed_us = (time.perf_counter_ns() - began) // 1_000
-        return parse_reply(status, body, retry_after=retry_after, elapsed_us=elapsed_us)
+        return Received(status, body, retry_after, (time.perf_counter_ns() - began) // 1_000)
 
     async def _hang_up(self, signed: Signed) -> None:
         """Send one whole request and close the connection, soon or at once, without reading the reply."""
-        url = self._gateway
+        url = self._origin
+        headers = "".join(f"{name}: {value}\r\n" for name, value in signed.headers)
         head = (
-            f"POST {signed.path} HTTP/1.1\r\nHost: {url.authority}\r\nContent-Type: application/json\r\n"
-            f"Authorization: {signed.authorization}\r\nContent-Length: {len(signed.body)}\r\n\r\n"
+            f"{signed.method} {signed.path} HTTP/1.1\r\nHost: {url.authority}\r\n{headers}"
+            f"Content-Length: {len(signed.body)}\r\n\r\n"
         )
         try:
             async with asyncio.timeout(self.policy.attempt_s):
@@ -199,5 +196,5 @@ async def _read_bounded(content: aiohttp.StreamReader) -> bytes:
 def wait_before_retry(policy: RetryPolicy, retries: int, reply: Reply | None) -> float:
     """Draw the seconds to wait after so many retries: full jitter, at least the bounded Retry-After."""
     ceiling = min(policy.longest_wait_s, policy.first_wait_s * 2.0 ** min(retries, 20))
-    asked = float(reply.retry_after_s or 0) if reply is not None else 0.0
+    asked = float(reply.received.retry_after_s or 0) if reply is not None else 0.0
     return max(_JITTER.uniform(0.0, ceiling), min(asked, policy.longest_retry_after_s))

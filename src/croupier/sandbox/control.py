@@ -1,5 +1,6 @@
 """What an operator of the sandbox may switch while it runs: default misbehaviour, and how launches fail."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
@@ -8,8 +9,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from croupier.sandbox.plan import WELL_BEHAVED, Rates
+from croupier.sandbox.refusals import Refusal
 
 LONGEST_OUTAGE_S: Final = 3_600
+HANG_S: Final = 60.0
 Mode = Literal["normal", "unavailable", "hang", "lose_reply"]
 
 
@@ -50,6 +53,22 @@ class Control:
     def launch_mode(self) -> Mode:
         """How a launch is answered now."""
         return self._launch_mode if time.monotonic() < self._launch_until_s else "normal"
+
+    async def stumble(self, stopping: asyncio.Event) -> None:
+        """Fail a launch before it is read, if launches are to fail so; raises Refusal.
+
+        A hanging one answers nothing for so long that no caller waits; a stop ends it.
+        """
+        if self.launch_mode == "unavailable":
+            raise Refusal(503, "unavailable", "the studio is down, as it was told to be")
+        if self.launch_mode != "hang":
+            return
+        try:
+            async with asyncio.timeout(HANG_S):
+                await stopping.wait()
+        except TimeoutError:
+            pass
+        raise Refusal(503, "unavailable", "the studio did not answer in time, as it was told to")
 
     def render(self) -> dict[str, Any]:
         """The switches as JSON members; rates of 0 are left out."""

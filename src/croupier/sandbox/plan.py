@@ -1,11 +1,12 @@
 """What the sandbox will do, and do wrong, decided before anything is sent: the same seed gives the same plan.
 
-Pure. A round's bet comes from the seed alone, so a well-behaved and a hostile run of one seed play the same
-games. A plan has one flow per round (which calls, in which order), faults per call (duplicated, late, reply
-not read) and planted attacks, each with the refusal that the gateway owes it.
+Pure, and the same for every protocol: a wire says which flows and attacks it can express. A round's bet comes
+from the seed alone, so a well-behaved and a hostile run of one seed play the same games. A plan has one flow
+per round (which calls, in which order), faults per call (duplicated, late, reply not read) and planted attacks.
 """
 
 import random
+from collections.abc import Container, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
@@ -32,6 +33,7 @@ class Move(StrEnum):
     ROLLBACK_BET = "rollback_bet"
     ROLLBACK_WIN = "rollback_win"
     ROLLBACK_AGAIN = "rollback_again"
+    ROLLBACK_SETTLED = "rollback_settled"
 
 
 class Flow(StrEnum):
@@ -69,21 +71,6 @@ class Attack(StrEnum):
     FLOAT_AMOUNT = "float_amount"
 
 
-class Expected(Struct, frozen=True):
-    """A refusal: HTTP status, problem code, and the reason class of a 401."""
-
-    status: int
-    code: str
-    reason: str | None = None
-
-
-class Planted(Struct, frozen=True):
-    """An attack of the plan and the refusal it is owed (native protocol, "Errors")."""
-
-    kind: Attack
-    expected: Expected
-
-
 class Step(Struct, frozen=True):
     """One call: sent `copies` times at once, after a delay in milliseconds.
 
@@ -108,7 +95,7 @@ class RoundPlan(Struct, frozen=True):
     flow: Flow
     choice: Choice
     steps: tuple[Step, ...]
-    planted: tuple[Planted, ...]
+    planted: tuple[Attack, ...]
     closes_with_win: bool = False
 
     @property
@@ -180,47 +167,58 @@ EVERYTHING: Final = Rates(
 PRESETS: Final = {"none": WELL_BEHAVED, "everything": EVERYTHING}
 """Rates by name, wherever rates can be given."""
 
-_UNAUTHENTICATED: Final = "unauthenticated"
-EXPECTED: Final = {
-    Attack.UNSIGNED: Expected(401, _UNAUTHENTICATED, "missing"),
-    Attack.FORGED_KEY: Expected(401, _UNAUTHENTICATED, "mismatch"),
-    Attack.TAMPERED_BODY: Expected(401, _UNAUTHENTICATED, "mismatch"),
-    Attack.TAMPERED_AMOUNT: Expected(401, _UNAUTHENTICATED, "mismatch"),
-    Attack.TAMPERED_PATH: Expected(401, _UNAUTHENTICATED, "mismatch"),
-    Attack.REPLAYED: Expected(401, _UNAUTHENTICATED, "replayed"),
-    Attack.STALE: Expected(401, _UNAUTHENTICATED, "stale"),
-    Attack.CONFLICT: Expected(409, "reference_conflict"),
-    Attack.WRONG_GAME: Expected(409, "session_mismatch"),
-    Attack.DUPLICATE_KEY: Expected(400, "malformed"),
-    Attack.FLOAT_AMOUNT: Expected(400, "malformed"),
-}
-"""The refusal that each attack is owed."""
+Score = Sequence[tuple[Move, bool]]
+"""The moves of one flow in order; the flag says whether the reply is awaited before the next one."""
 
-# The flag says whether the step's reply is awaited before the next one.
-_STEPS: Final[dict[Flow, tuple[tuple[Move, bool], ...]]] = {
-    Flow.NORMAL: ((Move.BET, True), (Move.WIN, True), (Move.CLOSE, True)),
-    Flow.BET_WIN: ((Move.BET_WIN, True), (Move.CLOSE, True)),
-    Flow.EARLY_ROLLBACK: ((Move.ROLLBACK_BET, True), (Move.BET, True)),
+Choreography = Mapping[Flow, Sequence[Score]]
+"""The scores of each flow that a protocol has; of several, rounds take turns."""
+
+
+def in_turn(*moves: Move) -> Score:
+    """Moves of which each waits for the reply to the one before it."""
+    return tuple((move, True) for move in moves)
+
+
+def overtaken(first: Move, *others: Move) -> Score:
+    """The same, but the second does not wait for the first."""
+    return ((first, False), *in_turn(*others))
+
+
+EVERY_MOVE: Final[Choreography] = {
+    Flow.NORMAL: (in_turn(Move.BET, Move.WIN, Move.CLOSE),),
+    Flow.BET_WIN: (in_turn(Move.BET_WIN, Move.CLOSE),),
+    Flow.EARLY_ROLLBACK: (in_turn(Move.ROLLBACK_BET, Move.BET),),
     # The win goes first: undoing the bet alone would leave a win without a bet, which is another matter.
     Flow.LATE_ROLLBACK: (
-        (Move.BET, True),
-        (Move.WIN, True),
-        (Move.CLOSE, True),
-        (Move.ROLLBACK_WIN, True),
-        (Move.ROLLBACK_BET, True),
-        (Move.ROLLBACK_AGAIN, True),
+        in_turn(Move.BET, Move.WIN, Move.CLOSE, Move.ROLLBACK_WIN, Move.ROLLBACK_BET, Move.ROLLBACK_AGAIN),
     ),
-    Flow.WIN_BEFORE_BET: ((Move.BET, False), (Move.WIN, True), (Move.CLOSE, True)),
-    Flow.CLOSE_BEFORE_WIN: ((Move.BET, True), (Move.CLOSE, True), (Move.WIN, True)),
+    Flow.WIN_BEFORE_BET: (overtaken(Move.BET, Move.WIN, Move.CLOSE),),
+    Flow.CLOSE_BEFORE_WIN: (in_turn(Move.BET, Move.CLOSE, Move.WIN),),
 }
+"""All flows, for a protocol with every move."""
 
 
-def plan_round(seed: str, rates: Rates, game: Game, number: int) -> RoundPlan:
-    """Plan one round; it depends on the arguments only, not on the rounds before it."""
+def plan_round(
+    seed: str,
+    rates: Rates,
+    game: Game,
+    number: int,
+    *,
+    choreography: Choreography = EVERY_MOVE,
+    attacks: Container[Attack] = frozenset(Attack),
+) -> RoundPlan:
+    """Plan one round; it depends on the arguments only, not on the rounds before it.
+
+    Flows that the choreography does not have are played normally; attacks that are not named are left out.
+    """
     source = _source(seed, number, "misbehaviour")
     flow = _draw_flow(source, rates, game)
-    steps = tuple(_draw_step(source, rates, move, is_awaited=is_awaited) for move, is_awaited in _STEPS[flow])
-    planted = tuple(Planted(kind, EXPECTED[kind]) for kind in Attack if _happens(source, rates.of(kind)))
+    flow = flow if flow in choreography else Flow.NORMAL
+    scores = choreography[flow]
+    score = scores[number % len(scores)]
+    steps = tuple(_draw_step(source, rates, move, is_awaited=is_awaited) for move, is_awaited in score)
+    drawn = [kind for kind in Attack if _happens(source, rates.of(kind))]
+    planted = tuple(kind for kind in drawn if kind in attacks)
     closes_with_win = flow is Flow.NORMAL and _happens(source, 25)
     return RoundPlan(number, flow, draw_choice(seed, game, number), steps, planted, closes_with_win)
 

@@ -1,75 +1,32 @@
 """One round of one player, played against the gateway as its plan says."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from croupier.sandbox.attacks import Signed, forge
-from croupier.sandbox.book import Book, standing
-from croupier.sandbox.calls import Call, Round, Seat, render_call, render_moment
-from croupier.sandbox.client import Answer, GatewayClient, RetryPolicy
-from croupier.sandbox.crash_table import CrashGame, CrashTable
+from croupier.sandbox.attacks import forge
+from croupier.sandbox.book import standing
+from croupier.sandbox.calls import Call, Round, assume, render_moment
+from croupier.sandbox.crash_table import CrashGame
 from croupier.sandbox.games import CrashBet, DiceBet, Played, Seeds, play_dice, play_mines
 from croupier.sandbox.plan import (
+    Attack,
     Fault,
     Flow,
     Move,
-    Planted,
     RoundPlan,
     Step,
     draw_client_seed,
     draw_server_seed,
 )
-from croupier.sandbox.replies import Decision, Meaning
-from croupier.sandbox.tally import Tally
+from croupier.sandbox.replies import Meaning, Reply
+from croupier.sandbox.settling import Result, Stage, settle_call
+from croupier.sandbox.wire import RetryPolicy, Signed
 
 # Well inside the signature's window, so that a replay is refused as a replay and not as stale.
 ATTACK_POLICY: Final = RetryPolicy(total_s=20.0)
-STOPPING_CODES: Final = frozenset({"session_not_active", "player_restricted", "limit_reached"})
-"""Declines after which a session's later bets have no chance either."""
-
-_OWED_OK: Final = frozenset({Move.WIN, Move.CLOSE, Move.ROLLBACK_BET, Move.ROLLBACK_WIN})
-_OWED: Final = {
-    (Flow.EARLY_ROLLBACK, Move.ROLLBACK_BET): "nothing_to_roll_back",
-    (Flow.EARLY_ROLLBACK, Move.BET): "tombstoned",
-    (Flow.LATE_ROLLBACK, Move.ROLLBACK_AGAIN): "already_rolled_back",
-}
-
-
-@dataclass(slots=True)
-class Stage:
-    """What a batch of rounds shares; the stake and the balance (None: not known) are in minor units."""
-
-    client: GatewayClient
-    book: Book
-    table: CrashTable
-    tally: Tally
-    seat: Seat
-    seed: str
-    stake_minor: int
-    balance_minor: int | None = None
-
-
-class Result(Struct, frozen=True):
-    """How a call ended for the round; `code` is the decision's or the problem's."""
-
-    kind: Literal["approved", "declined", "refused", "unknown"]
-    code: str
-    accepted: Signed | None = None
-
-    @property
-    def is_approved(self) -> bool:
-        """Whether the gateway did what was asked."""
-        return self.kind == "approved"
-
-    @property
-    def stops_session(self) -> bool:
-        """Whether, being a bet's, it makes further rounds of the session pointless."""
-        return self.kind in ("refused", "unknown") or self.code in STOPPING_CODES
 
 
 async def play_round(stage: Stage, plan: RoundPlan, *, tag: str) -> str | None:
@@ -83,7 +40,9 @@ async def play_round(stage: Stage, plan: RoundPlan, *, tag: str) -> str | None:
             await hand.take(step, group)
         await hand.join_bet()
     bet = hand.bet_result
-    return bet.code if bet is not None and bet.stops_session else None
+    # A refusal was owed to a bet that came after its rollback.
+    is_owed = plan.flow is Flow.EARLY_ROLLBACK and bet is not None and bet.kind == "refused"
+    return bet.code if bet is not None and bet.stops_session and not is_owed else None
 
 
 def play_alone(plan: RoundPlan, *, seed: str, stake_minor: int) -> Played:
@@ -103,7 +62,11 @@ class _Hand:
         self._stage = stage
         self._plan = plan
         self._game = game
+        self._calls: dict[Move, Call] = {}
         self._results: dict[Move, Result] = {}
+        self._effects: dict[str, int] = {}
+        self._is_over = False
+        self._is_purse_held = False
         self._bet_on_its_way: asyncio.Task[None] | None = None
         self._round = Round(
             seat=stage.seat,
@@ -164,9 +127,20 @@ class _Hand:
         if bet is not None and not bet.is_approved:
             return False
         if move is Move.WIN:
-            return self._round.result.win_minor > 0 or self._plan.sends_zero_win
-        needed = {Move.ROLLBACK_WIN: Move.WIN, Move.ROLLBACK_AGAIN: Move.ROLLBACK_BET}.get(move)
+            return self._round.result.win_minor > 0 or self._sends_zero_win
+        if move is Move.CLOSE:
+            return not self._is_over
+        needed = {
+            Move.ROLLBACK_WIN: Move.WIN,
+            Move.ROLLBACK_AGAIN: Move.ROLLBACK_BET,
+            Move.ROLLBACK_SETTLED: Move.WIN,
+        }.get(move)
         return needed is None or self._was_approved(needed)
+
+    @property
+    def _sends_zero_win(self) -> bool:
+        zero_wins = self._stage.wire.zero_wins
+        return zero_wins == "always" or (zero_wins == "planned" and self._plan.sends_zero_win)
 
     def _was_approved(self, move: Move) -> bool:
         result = self._results.get(move)
@@ -176,17 +150,52 @@ class _Hand:
         self._count_faults(step)
         if step.delay_ms:
             await asyncio.sleep(step.delay_ms / 1000)
-        call = render_call(self._round, step.move)
-        client = self._stage.client
+        stage = self._stage
+        call = assume(stage.wire.render_call(self._round, step.move), self._effects)
+        if step.move is Move.ROLLBACK_BET:
+            self._release_purse()
+        stage.purse.enter()
         answers = await asyncio.gather(
             *(
-                client.call(call.path, call.body, drops_reply=step.drops_reply and copy == 0)
+                stage.client.call(call, drops_reply=step.drops_reply and copy == 0)
                 for copy in range(step.copies)
             )
         )
-        result = settle_call(self._stage, call, answers)
-        self._results[step.move] = result
+        result = settle_call(stage, call, answers)
+        self._calls[step.move], self._results[step.move] = call, result
+        self._judge_balance(call, result)
+        self._remember(call, result)
         self._check_owed(step.move, result)
+
+    def _judge_balance(self, call: Call, result: Result) -> None:
+        """Compare what was told with what the player should have now."""
+        is_bet = call.move in (Move.BET, Move.BET_WIN)
+        is_doubtful = is_bet and (result.kind == "unknown" or result.is_to_undo)
+        if is_doubtful and self._plan.flow is not Flow.EARLY_ROLLBACK:
+            # It counts as under way until its rollback, which makes nothing of it whether it was decided or not.
+            self._is_purse_held = True
+            return
+        balance = result.reply.balance if result.reply is not None else None
+        effect = 0 if is_doubtful else result.effect_minor
+        wrong = self._stage.purse.leave(effect, None if balance is None else int(balance.amount))
+        if wrong is not None:
+            self._stage.tally.add_unexpected(f"{call.name}: {wrong}")
+
+    def _release_purse(self) -> None:
+        if self._is_purse_held:
+            self._is_purse_held = False
+            self._stage.purse.leave(0, None)
+
+    def _remember(self, call: Call, result: Result) -> None:
+        """Keep what moved money, by reference, until it is rolled back."""
+        if result.reply is None or not result.is_approved:
+            return
+        for item, decision in standing(call, result.reply.decisions):
+            if item.target_reference is not None:
+                self._effects.pop(item.target_reference, None)
+            elif decision.code == "ok":
+                self._effects[item.reference] = item.amount_minor
+        self._is_over = self._is_over or (call.ends_round and self._stage.wire.closes_once)
 
     def _count_faults(self, step: Step) -> None:
         present = {
@@ -198,12 +207,23 @@ class _Hand:
 
     def _check_owed(self, move: Move, result: Result) -> None:
         """Compare a decision with what the order rules owe this flow."""
-        owed = _OWED.get((self._plan.flow, move)) or ("ok" if move in _OWED_OK else None)
-        if result.kind not in ("approved", "declined") or owed is None or self._is_compensated:
+        if self._is_compensated:
             return
-        if result.code != owed:
-            where = f"{self._round.tag} {move.value}"
-            self._stage.tally.add_unexpected(f"{where}: expected {owed}, got {result.code}")
+        where = f"{self._round.tag} {move.value}"
+        if result.kind == "refused" and move not in (Move.BET, Move.BET_WIN):
+            self._stage.tally.add_unexpected(f"{where}: refused with {result.code}")
+        if result.kind not in ("approved", "declined"):
+            return
+        owed = self._stage.wire.owed_codes(self._plan.flow, move)
+        if owed is not None and result.code not in owed:
+            self._stage.tally.add_unexpected(f"{where}: expected {' or '.join(owed)}, got {result.code}")
+        elif (
+            owed is None
+            and move is Move.BET
+            and self._plan.flow is Flow.EARLY_ROLLBACK
+            and result.is_approved
+        ):
+            self._stage.tally.add_unexpected(f"{where}: accepted after its rollback")
 
     @property
     def _is_compensated(self) -> bool:
@@ -213,71 +233,72 @@ class _Hand:
     async def _after_bet(self) -> None:
         bet = self.bet_result
         assert bet is not None, "a bet that was performed has a result"  # noqa: S101 (narrowing)
-        if bet.accepted is not None:
-            await self._attack(bet.accepted)
-        if self._plan.flow is not Flow.EARLY_ROLLBACK and not bet.is_approved:
+        if bet.accepted is not None and (bet.is_approved or self._stage.wire.attacks_declined_bets):
+            await self._attack(bet, bet.accepted)
+        if self._plan.flow is Flow.EARLY_ROLLBACK:
+            self._forget_lost(bet, Move.BET)
+        elif not bet.is_approved:
             await self._compensate(bet)
+            self._release_purse()
 
     async def _compensate(self, bet: Result) -> None:
         """Undo what may stand of a round whose bet was not approved: every part of which it is not known."""
         is_whole = Move.BET_WIN in self._results
         win = self._results.get(Move.WIN)
         is_win_to_undo = is_whole if win is None else win.kind in ("approved", "unknown")
-        is_unknown = bet.kind == "unknown"
-        if is_win_to_undo and (is_unknown or not is_whole):
+        is_doubtful = bet.kind == "unknown" or bet.is_to_undo
+        if is_win_to_undo and (is_doubtful or not is_whole):
             await self._undo(Move.ROLLBACK_WIN, Move.WIN)
-        if is_unknown:
+        if is_doubtful:
             await self._undo(Move.ROLLBACK_BET, Move.BET)
+            self._forget_lost(bet, Move.BET_WIN if is_whole else Move.BET)
+
+    def _forget_lost(self, bet: Result, move: Move) -> None:
+        """Where a lost bet is ordinary, play goes on once it is rolled back, and nobody asks for it again."""
+        is_doubtful = bet.kind == "unknown" or bet.is_to_undo
+        is_ordinary = is_doubtful and self._stage.wire.undoes_lost_bets_and_goes_on
+        if is_ordinary and self._was_approved(Move.ROLLBACK_BET):
+            self._results[move] = Result("undone", "rolled_back")
+            self._drop_unresolved(move)
 
     async def _undo(self, rollback: Move, target: Move) -> None:
+        if not self._stage.wire.can(rollback):
+            return
         await self._perform(Step(rollback))
-        # From here on the rollback is what must arrive; the target must not be asked for again.
-        name = "bet" if target is Move.BET else "win"
-        if self._stage.book.drop_unresolved(self._round.reference(name)):
+        self._drop_unresolved(target)
+
+    def _drop_unresolved(self, move: Move) -> None:
+        """From here on the rollback is what must arrive; the target must not be asked for again."""
+        call = self._calls.get(move) or (self._calls.get(Move.BET_WIN) if move is Move.BET else None)
+        if call is not None and self._stage.book.drop_unresolved(call.items[0].reference):
             self._stage.tally.unresolved -= 1
 
-    async def _attack(self, accepted: Signed) -> None:
-        await asyncio.gather(*(self._send_attack(planted, accepted) for planted in self._plan.planted))
+    async def _attack(self, bet: Result, accepted: Signed) -> None:
+        await asyncio.gather(*(self._send_attack(kind, bet, accepted) for kind in self._plan.planted))
 
-    async def _send_attack(self, planted: Planted, accepted: Signed) -> None:
-        client = self._stage.client
-        tag = self._round.reference(f"attack-{planted.kind.value}")
-        answer = await client.persist(
-            lambda: forge(planted.kind, accepted, client.pen(), tag=tag), ATTACK_POLICY
+    async def _send_attack(self, kind: Attack, bet: Result, accepted: Signed) -> None:
+        stage = self._stage
+        tag = self._round.reference(f"attack-{kind.value}")
+        judged = self._calls[Move.BET_WIN if Move.BET_WIN in self._calls else Move.BET]
+        if kind is not Attack.REPLAYED:
+            judged = stage.wire.render_call(self._round, Move.BET)
+        answer = await stage.client.persist(
+            lambda attempt: forge(
+                kind, stage.wire, self._round, accepted, stage.client.stamp(attempt), tag=tag
+            ),
+            judged,
+            ATTACK_POLICY,
         )
-        self._stage.tally.add_answers([answer], is_money=False)
-        self._stage.tally.add_attack(planted, answer.reply)
+        stage.tally.add_answers([answer], is_money=False)
+        owed = stage.wire.attacks[kind]
+        if owed:
+            stage.tally.add_attack(kind, owed, answer.reply)
+        else:
+            stage.tally.add_replay(judged.name, self._difference(bet.reply, answer.reply))
 
-
-def settle_call(stage: Stage, call: Call, answers: list[Answer]) -> Result:
-    """Count and write down what became of a call, from the answers to all its copies."""
-    reference = call.items[0].reference
-    stage.tally.add_answers(answers, is_money=call.move is not Move.CLOSE)
-    stage.tally.add_copies(reference, answers)
-    for answer in answers:
-        if answer.meaning is Meaning.DECIDED and answer.reply is not None:
-            return _settle_decided(stage, call, answer.reply.decisions, answer.signed)
-    for answer in answers:
-        if answer.meaning is Meaning.REFUSED and answer.reply is not None:
-            stage.tally.refused[answer.reply.code] += 1
-            stage.book.drop_unresolved(reference)
-            return Result("refused", answer.reply.code)
-    stage.tally.unresolved += 1
-    stage.book.keep_unresolved(call)
-    return Result("unknown", "unresolved")
-
-
-def _settle_decided(stage: Stage, call: Call, decisions: tuple[Decision, ...], signed: Signed) -> Result:
-    answered = [decision.reference for decision in decisions]
-    if answered != [item.reference for item in call.items]:
-        stage.tally.add_unexpected(f"{call.items[0].reference}: the answer is about {answered}")
-        return Result("unknown", "other_references")
-    stage.book.record(call, decisions)
-    for item, decision in standing(call, decisions):
-        stage.tally.add_decision(item.action, decision)
-        if decision.balance is not None:
-            stage.balance_minor = int(decision.balance.amount)
-    declined = next((decision for decision in decisions if decision.status != "approved"), None)
-    if declined is not None:
-        return Result("declined", declined.code, signed)
-    return Result("approved", decisions[0].code, signed)
+    def _difference(self, first: Reply | None, replayed: Reply | None) -> str | None:
+        if first is None or replayed is None or replayed.meaning is not Meaning.DECIDED:
+            return "a replay was not answered as the original was"
+        # The first answer may have been a repeat itself, of an attempt whose reply was lost.
+        found = self._stage.wire.differences([first, replayed], is_any_lost=True)
+        return found[0] if found else None

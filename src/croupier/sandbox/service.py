@@ -1,60 +1,55 @@
-"""The sandbox provider's HTTP service: launches, play, its book, and the switches for misbehaviour.
+"""The sandbox provider's HTTP service: launches of all its accounts, play, its books, and the switches.
 
 Loopback only: whoever can reach it may make it misbehave.
 """
+
+from __future__ import annotations
 
 import asyncio
 import ipaddress
 import random
 import secrets
 import signal
-import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from croupier.sandbox.batch import House, PlayOrder, UnknownPreset, ask_again, play_batch, rates_of
+from croupier.sandbox.batch import House, PlayOrder, UnknownPreset, ask_again, enter, play_batch, rates_of
 from croupier.sandbox.book import PAGE_ENTRIES, Book, Forgotten
-from croupier.sandbox.client import GatewayClient, RetryPolicy
+from croupier.sandbox.client import GatewayClient
 from croupier.sandbox.control import Control, ControlOrder
 from croupier.sandbox.crash_table import CrashTable
-from croupier.sandbox.page import render_page
-from croupier.sandbox.plan import Game, Rates
-from croupier.sandbox.sessions import (
-    GAMES,
-    Launch,
-    LaunchGate,
-    NoRoom,
-    OtherLaunch,
-    Session,
-    Sessions,
-    UnknownGame,
-)
+from croupier.sandbox.desk import Desk
+from croupier.sandbox.plan import Rates
+from croupier.sandbox.protocols import open_wire
+from croupier.sandbox.refusals import Refusal
+from croupier.sandbox.sessions import GAMES, Session
 from croupier.sandbox.tally import Tally
-from croupier_signing import SignatureRefused, SigningKey
+from croupier.sandbox.wire import Account, RetryPolicy
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LARGEST_BODY_BYTES: Final = 65_536
 STOP_WITHIN_S: Final = 10.0
-HANG_S: Final = 60.0
+NATIVE_LAUNCHES: Final = ("/v1/launch", "/launch")
+OWN_PATHS: Final = frozenset({"play", "games", "status", "book", "unresolved", "control", "launch", "v1"})
+"""First segments of the service's own paths, which no account may have as its id."""
 
 
 class Settings(Struct, frozen=True):
-    """Where the service listens (loopback, port 0 for any), whom it calls, and the keys of both directions.
+    """Where the service listens (loopback, port 0 for any), and its accounts at gateways, one at least.
 
-    `callback_key` signs calls to the gateway; `launch_keys` verify the gateway's launches. `seed` repeats the
-    crash chains of an earlier run.
+    `seed` repeats the crash chains of an earlier run. Raises ValueError for another host, no account, two of one
+    id, or an id that is a path of the service.
     """
 
-    gateway: str
-    provider: str
-    callback_key: SigningKey
-    launch_keys: tuple[SigningKey, ...]
+    accounts: tuple[Account, ...]
     host: str = "127.0.0.1"
     port: int = 8702
     seed: str | None = None
@@ -63,16 +58,10 @@ class Settings(Struct, frozen=True):
     def __post_init__(self) -> None:
         if not ipaddress.ip_address(self.host).is_loopback:
             raise ValueError(f"the sandbox listens on loopback only, not on {self.host}")
-
-
-class Refusal(Exception):
-    """An error answer: HTTP status, stable code, and what was wrong."""
-
-    def __init__(self, status: int, error: str, detail: str) -> None:
-        super().__init__(f"{error}: {detail}")
-        self.status = status
-        self.error = error
-        self.detail = detail
+        counts = Counter(account.id for account in self.accounts)
+        wrong = [name for name, count in counts.items() if count > 1 or name in OWN_PATHS]
+        if not counts or wrong:
+            raise ValueError(f"accounts need ids of their own: {', '.join(wrong) or 'there is none'}")
 
 
 class SandboxService:
@@ -83,20 +72,25 @@ class SandboxService:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        client = GatewayClient(
-            settings.gateway, settings.provider, settings.callback_key, policy=settings.policy
-        )
         source = random.SystemRandom() if settings.seed is None else random.Random(settings.seed)  # noqa: S311 (repeatable on request)
-        self._house = House(client, Book(), CrashTable(source), secrets.token_hex(3))
-        self._gate = LaunchGate(settings.launch_keys)
-        self._sessions = Sessions()
+        # One table: players of all accounts share its games.
+        table, run_tag = CrashTable(source), secrets.token_hex(3)
         self._control = Control()
-        self._total = Tally()
+        self._desks = {
+            account.id: Desk(
+                House(GatewayClient(open_wire(account), policy=settings.policy), Book(), table, run_tag),
+                self._control,
+            )
+            for account in settings.accounts
+        }
+        self._first = next(iter(self._desks.values()))
+        self._clients = AsyncExitStack()
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=STOP_WITHIN_S)
         self.address = ""
 
-    async def __aenter__(self) -> "SandboxService":
-        await self._house.client.__aenter__()
+    async def __aenter__(self) -> SandboxService:
+        for desk in self._desks.values():
+            await self._clients.enter_async_context(desk.house.client)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._settings.host, self._settings.port)
         await site.start()
@@ -105,17 +99,16 @@ class SandboxService:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._house.client.stopping.set()
+        for desk in self._desks.values():
+            desk.house.client.stopping.set()
         await self._runner.cleanup()
-        await self._house.client.__aexit__(None, None, None)
+        await self._clients.aclose()
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[_answer_refusals], client_max_size=LARGEST_BODY_BYTES)
         application.add_routes(
             [
-                # The native protocol's client calls `/v1/launch`; the short path is the same.
-                web.post("/v1/launch", self._launch),
-                web.post("/launch", self._launch),
+                *(web.post(path, self._launch_native) for path in NATIVE_LAUNCHES),
                 web.get("/play/{token}", self._show_page),
                 web.post("/play/{token}", self._play),
                 web.get("/games", self._show_games),
@@ -125,92 +118,64 @@ class SandboxService:
                 web.get("/control", self._show_control),
                 web.put("/control", self._change_control),
                 web.post("/control/retry", self._retry_unresolved),
+                web.get("/{account}/play/{token}", self._show_page),
+                web.post("/{account}/play/{token}", self._play),
+                web.route("*", "/{account}{tail:/.*}", self._answer_operator),
             ]
         )
         return application
 
-    async def _launch(self, request: web.Request) -> web.StreamResponse:
-        mode = self._control.launch_mode
-        if mode == "unavailable":
-            raise Refusal(503, "unavailable", "the studio is down, as it was told to be")
-        if mode == "hang":
-            await self._hang()
-        body = await request.read()
-        self._admit(request, body)
-        session = self._open(_decode(body, Launch))
-        if mode == "lose_reply" and request.transport is not None:
-            request.transport.abort()
-        launch_url = f"{self.address}/play/{session.token}"
-        return _json({"session_id": session.seat.session_id, "launch_url": launch_url})
+    async def _launch_native(self, request: web.Request) -> web.StreamResponse:
+        """A launch at the service's own address, where the first native account is."""
+        desks = (desk for desk in self._desks.values() if desk.wire.door("POST", request.path) == "launch")
+        desk = next(desks, None)
+        if desk is None:
+            raise Refusal(404, "unknown_path", "no account speaks the native protocol")
+        return await desk.answer(request, request.path, self.address)
 
-    async def _hang(self) -> None:
-        """Answer nothing for so long that no caller waits; a stop ends it."""
-        try:
-            async with asyncio.timeout(HANG_S):
-                await self._house.client.stopping.wait()
-        except TimeoutError:
-            pass
-        raise Refusal(503, "unavailable", "the studio did not answer in time, as it was told to")
-
-    def _admit(self, request: web.Request, body: bytes) -> None:
-        path, _, query = request.raw_path.partition("?")
-        try:
-            self._gate.admit(
-                path=path.encode("utf-8", "surrogateescape"),
-                query=query.encode("utf-8", "surrogateescape"),
-                authorization=request.headers.get("Authorization"),
-                body=body,
-                now_s=int(time.time()),
-            )
-        except SignatureRefused as refused:
-            raise Refusal(401, "unauthenticated", refused.reason.value) from None
-        except NoRoom as full:
-            raise Refusal(503, "overloaded", str(full)) from None
-
-    def _open(self, launch: Launch) -> Session:
-        try:
-            return self._sessions.open(launch)
-        except UnknownGame as unknown:
-            raise Refusal(404, "unknown_game", str(unknown)) from None
-        except OtherLaunch as other:
-            raise Refusal(422, "session_conflict", str(other)) from None
-        except NoRoom as full:
-            raise Refusal(503, "overloaded", str(full)) from None
+    async def _answer_operator(self, request: web.Request) -> web.StreamResponse:
+        desk = self._desks.get(request.match_info["account"])
+        if desk is None:
+            raise Refusal(404, "unknown_account", "no account has this address")
+        return await desk.answer(request, request.match_info["tail"], self.address)
 
     async def _show_page(self, request: web.Request) -> web.StreamResponse:
-        session = self._session_of(request)
-        page = render_page(session.seat, GAMES[session.seat.game], self._fairness_of(session.seat.game))
-        return web.Response(text=page, content_type="text/html", headers={"Cache-Control": "no-store"})
-
-    def _fairness_of(self, game: Game) -> str:
-        if game == "crash":
-            return f"The chain of games ends in the published hash {self._house.table.terminating_hash}."
-        return "Each round has a server seed of its own, revealed with the outcome when the round closes."
+        desk, session = self._session_of(request)
+        return desk.show_page(session)
 
     async def _play(self, request: web.Request) -> web.StreamResponse:
-        session = self._session_of(request)
+        desk, session = self._session_of(request)
         order = _decode(await _read_json(request), PlayOrder)
         rates = self._control.rates if order.misbehaviour is None else _rates(order.misbehaviour)
-        if self._house.client.stopping.is_set():
+        if desk.house.client.stopping.is_set():
             raise Refusal(503, "stopping", "the studio is about to close")
         if session.is_playing:
             raise Refusal(409, "busy", "this session is being played already")
         session.is_playing = True
         first_number, session.next_number = session.next_number, session.next_number + order.rounds
         try:
-            tally, report = await play_batch(
-                self._house, session.seat, order, rates, first_number=first_number
-            )
+            tally = Tally()
+            seat = session.taken = session.taken or await enter(desk.house, session.seat, tally)
+            report = await play_batch(desk.house, seat, order, rates, first_number=first_number, tally=tally)
         finally:
             session.is_playing = False
-        self._total.add(tally)
+        desk.total.add(tally)
         return _json(report)
 
-    def _session_of(self, request: web.Request) -> Session:
-        session = self._sessions.by_token(request.match_info["token"])
-        if session is None:
-            raise Refusal(404, "unknown_token", "no session has this page")
-        return session
+    def _session_of(self, request: web.Request) -> tuple[Desk, Session]:
+        for desk in self._desks.values():
+            session = desk.sessions.by_token(request.match_info["token"])
+            if session is not None:
+                return desk, session
+        raise Refusal(404, "unknown_token", "no session has this page")
+
+    def _desk_of(self, request: web.Request) -> Desk:
+        """The desk of the query's `account`, or the first."""
+        name = request.query.get("account")
+        desk = self._first if name is None else self._desks.get(name)
+        if desk is None:
+            raise Refusal(404, "unknown_account", f"the accounts are {', '.join(self._desks)}")
+        return desk
 
     async def _show_games(self, _: web.Request) -> web.StreamResponse:
         return _json(
@@ -221,52 +186,24 @@ class SandboxService:
             }
         )
 
-    async def _show_status(self, _: web.Request) -> web.StreamResponse:
-        book, table = self._house.book, self._house.table
-        return _json(
-            {
-                "provider": self._settings.provider,
-                "sessions": len(self._sessions),
-                "playing": self._sessions.playing,
-                "acknowledged": book.written,
-                "unresolved": len(book.unresolved),
-                "unresolved_forgotten": book.unresolved_forgotten,
-                "money": book.money_by_asset(),
-                "crash": {
-                    "terminating_hash": table.terminating_hash,
-                    "games": table.games,
-                    "shared_games": table.shared_games,
-                    "most_players": table.most_players,
-                },
-                "totals": self._total.render(),
-            }
-        )
+    async def _show_status(self, request: web.Request) -> web.StreamResponse:
+        status = self._desk_of(request).render_status()
+        return _json({**status, "accounts": {name: desk.wire.protocol for name, desk in self._desks.items()}})
 
     async def _show_book(self, request: web.Request) -> web.StreamResponse:
         since = request.query.get("since", "0")
         if not (since.isascii() and since.isdigit() and len(since) <= 18):
             raise Refusal(400, "malformed", "since is the number of the last entry you have, 0 at first")
         try:
-            entries = self._house.book.page(int(since), most=PAGE_ENTRIES)
+            entries = self._desk_of(request).house.book.page(int(since), most=PAGE_ENTRIES)
         except Forgotten as forgotten:
             raise Refusal(410, "forgotten", f"{forgotten}; ask with since={forgotten.oldest - 1}") from None
         lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
         return web.Response(body=lines, content_type="application/jsonl")
 
     async def _show_unresolved(self, _: web.Request) -> web.StreamResponse:
-        kept = self._house.book.unresolved
-        shown = [
-            {
-                "reference": call.items[0].reference,
-                "session_id": call.seat.session_id,
-                "path": call.path,
-                "action": call.items[0].action,
-                "amount": str(call.items[0].amount_minor),
-                "asset": call.seat.asset,
-            }
-            for call in kept[:PAGE_ENTRIES]
-        ]
-        return _json({"count": len(kept), "first": shown})
+        kept = [shown for desk in self._desks.values() for shown in desk.render_unresolved()]
+        return _json({"count": len(kept), "first": kept[:PAGE_ENTRIES]})
 
     async def _show_control(self, _: web.Request) -> web.StreamResponse:
         return _json(self._control.render())
@@ -278,8 +215,12 @@ class SandboxService:
         return _json(self._control.render())
 
     async def _retry_unresolved(self, _: web.Request) -> web.StreamResponse:
-        tried, tally = await ask_again(self._house)
-        return _json({"tried": tried, "left": len(self._house.book.unresolved), **tally.render()})
+        tried, left, total = 0, 0, Tally()
+        for desk in self._desks.values():
+            asked, tally = await ask_again(desk.house)
+            tried, left = tried + asked, left + len(desk.house.book.unresolved)
+            total.add(tally)
+        return _json({"tried": tried, "left": left, **total.render()})
 
 
 async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:

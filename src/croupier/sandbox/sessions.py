@@ -1,52 +1,32 @@
-"""Launches from the gateway: verified by the native signature, remembered by session, bounded."""
+"""Launched sessions: remembered by id and by the secret token of their page, bounded."""
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final
-
-from msgspec import Meta, Struct
+from typing import Final
 
 from croupier.sandbox.calls import Seat
 from croupier.sandbox.plan import Game
-from croupier_signing import (
-    WINDOW_S,
-    RefusalReason,
-    SignatureRefused,
-    SigningKey,
-    parse_authorization,
-    random_token,
-    verify_native,
-)
+from croupier.sandbox.wire import Launch, NoRoom
+from croupier_signing import random_token
 
 MOST_SESSIONS: Final = 10_000
-MOST_NONCES: Final = 100_000
 GAMES: Final[dict[Game, str]] = {"dice": "Dice", "mines": "Mines", "crash": "Crash"}
 """The games, with their names for players."""
 
 _GAME: Final = re.compile(r"(?:.*[:._-])?(dice|mines|crash)")
-Name = Annotated[str, Meta(min_length=1, max_length=128)]
-
-
-class Launch(Struct, frozen=True):
-    """The body of `POST /launch`; members that are not here are ignored, as a studio would."""
-
-    session_id: Name
-    player_id: Name
-    game_id: Name
-    asset: Name
-    locale: str | None = None
-    return_url: str | None = None
-    callback_url: str | None = None
 
 
 @dataclass(slots=True)
 class Session:
-    """A launched session: the secret token of its page, the next round, whether a batch is running."""
+    """A launched session: the secret token of its page, the next round, whether a batch is running.
+
+    `seat` is the launch's; `taken` is what play goes on with once the operator was asked, None before.
+    """
 
     token: str
     seat: Seat
+    taken: Seat | None = None
     next_number: int = 1
     is_playing: bool = False
 
@@ -57,41 +37,6 @@ class UnknownGame(ValueError):
 
 class OtherLaunch(ValueError):
     """The session was launched before with other content."""
-
-
-class NoRoom(Exception):
-    """A bound was reached; asking again later may help."""
-
-
-class LaunchGate:
-    """Admits signed launches, each nonce once; keys are those which the gateway signs with."""
-
-    def __init__(self, keys: Iterable[SigningKey]) -> None:
-        self._keys: Mapping[str, SigningKey] = {key.id: key for key in keys}
-        self._nonces: OrderedDict[tuple[str, str], int] = OrderedDict()
-
-    def admit(self, *, path: bytes, query: bytes, authorization: str | None, body: bytes, now_s: int) -> None:
-        """Return for a genuine, fresh POST; raises SignatureRefused, or NoRoom for too many nonces."""
-        parts = parse_authorization(authorization)
-        verify_native(
-            parts,
-            key=self._keys.get(parts.key_id),
-            method="POST",
-            path=path,
-            query=query,
-            body=body,
-            now_s=now_s,
-        )
-        self._spend((parts.key_id, parts.nonce), now_s)
-
-    def _spend(self, nonce: tuple[str, str], now_s: int) -> None:
-        while self._nonces and next(iter(self._nonces.values())) < now_s:
-            self._nonces.popitem(last=False)
-        if nonce in self._nonces:
-            raise SignatureRefused(RefusalReason.REPLAYED)
-        if len(self._nonces) >= MOST_NONCES:
-            raise NoRoom("too many launches at once")
-        self._nonces[nonce] = now_s + 2 * WINDOW_S
 
 
 class Sessions:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from croupier.sandbox.client import Answer
-from croupier.sandbox.plan import Expected, Planted
-from croupier.sandbox.replies import Decision, Meaning, Reply, difference_apart_from_repeat
+from croupier.sandbox.plan import Attack
+from croupier.sandbox.replies import Decision, Expected, Meaning, Reply
+from croupier.sandbox.wire import Wire
 
 MOST_EXAMPLES: Final = 20
 MOST_LATENCIES: Final = 100_000
@@ -42,7 +43,7 @@ class Tally:
             self.requests += 1 + len(answer.retries)
             self.retries.update(answer.retries)
             if is_money and answer.meaning is Meaning.DECIDED and answer.reply is not None:
-                self._add_latency(answer.reply.elapsed_us)
+                self._add_latency(answer.reply.received.elapsed_us)
 
     def add_decision(self, action: str, decision: Decision) -> None:
         """Count one reference that was decided."""
@@ -52,25 +53,34 @@ class Tally:
         else:
             self.declined[decision.code] += 1
 
-    def add_copies(self, reference: str, answers: Iterable[Answer]) -> None:
-        """Check copies of one call against each other: equal but for `repeat`, and one original at most."""
+    def add_copies(self, wire: Wire, name: str, answers: Iterable[Answer]) -> None:
+        """Check copies of one call against each other, as the protocol wants them to agree."""
         answers = tuple(answers)
         decided = [answer.reply for answer in answers if answer.reply and answer.meaning is Meaning.DECIDED]
         self.duplicates_sent += len(answers) - 1
         self.duplicates_absorbed += max(0, len(decided) - 1)
         is_any_lost = any(answer.is_lost for answer in answers)
-        for why in violations(decided, answers, is_any_lost=is_any_lost):
+        for why in violations(wire, decided, answers, is_any_lost=is_any_lost):
             self.repeat_violations += 1
-            self._note(f"{reference}: {why}")
+            self._note(f"{name}: {why}")
 
-    def add_attack(self, planted: Planted, reply: Reply | None) -> None:
-        """Count an attack that was sent, and whether it got exactly the refusal it was owed."""
-        self.planted[planted.kind.value] += 1
+    def add_attack(self, kind: Attack, owed: tuple[Expected, ...], reply: Reply | None) -> None:
+        """Count an attack that was sent, and whether it got exactly a refusal it was owed."""
+        self.planted[kind.value] += 1
         got = None if reply is None else reply.as_refusal
-        if got == planted.expected:
-            self.attacks_refused[planted.kind.value] += 1
+        if got is not None and any(expected.is_met_by(got) for expected in owed):
+            self.attacks_refused[kind.value] += 1
         else:
-            self._note(f"{planted.kind.value}: expected {_shown(planted.expected)}, got {_shown(got)}")
+            expected = " or ".join(_shown(one) for one in owed)
+            self._note(f"{kind.value}: expected {expected}, got {_shown(got)}")
+
+    def add_replay(self, name: str, difference: str | None) -> None:
+        """Count a replay that a protocol without nonces owes the first answer to once more; None: it got it."""
+        self.planted[Attack.REPLAYED.value] += 1
+        if difference is None:
+            self.attacks_refused[Attack.REPLAYED.value] += 1
+        else:
+            self._note(f"{name}: {difference}")
 
     def add_unexpected(self, what: str) -> None:
         """Count a decision that the order rules do not allow."""
@@ -129,24 +139,19 @@ _NUMBERS: Final = (
 )
 
 
-def violations(decided: list[Reply], answers: Iterable[Answer], *, is_any_lost: bool) -> list[str]:
+def violations(
+    wire: Wire, decided: list[Reply], answers: Iterable[Answer], *, is_any_lost: bool
+) -> list[str]:
     """What is wrong among the answers to copies of one call; empty if nothing is."""
     if not decided:
         return []
-    found = []
-    if any(answer.meaning is Meaning.REFUSED for answer in answers):
-        found.append("one copy was decided, another one refused")
-    first = decided[0].document
-    if any(difference_apart_from_repeat(first, reply.document) for reply in decided[1:]):
-        found.append("the answers to copies of one call differ")
-    originals = sum(not any(decision.repeat for decision in reply.decisions) for reply in decided)
-    # When a reply was lost, it may have been the original's.
-    if originals > 1 or (originals == 0 and not is_any_lost):
-        found.append(f"{originals} answers say that they are the original")
-    return found
+    is_any_refused = any(answer.meaning is Meaning.REFUSED for answer in answers)
+    found = ["one copy was decided, another one refused"] if is_any_refused else []
+    return found + wire.differences(decided, is_any_lost=is_any_lost)
 
 
 def _shown(refusal: Expected | None) -> str:
     if refusal is None:
         return "no answer"
-    return " ".join(str(part) for part in (refusal.status, refusal.code, refusal.reason) if part)
+    code = "with any code" if refusal.code is None else refusal.code
+    return " ".join(str(part) for part in (refusal.status, code, refusal.reason) if part)

@@ -1,0 +1,203 @@
+"""A whole deployment of its own for the conformance kit: database, gateway, keys and an account for each protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from croupier.conformance.launches import LaunchReceiver
+from croupier.governance.keyring import lock_keys, write_step
+from croupier.governance.keys import decide_revoke
+from croupier.providers.manifest import KeyKind, Manifest
+from croupier.providers.registry import find_adapters
+from croupier.runtime.config import Config, load_config
+from croupier.runtime.database import connect_app
+from croupier.runtime.serving import Deployment
+from croupier.runtime.supervisor import NotReady
+from croupier_signing import Key, hash_api_key, random_token, read_key
+from croupier_signing.pairs import make_rsa_pair
+
+OTHER: Final = "-other"
+"""Every protocol has a second account of this ending, which nothing is launched at."""
+IN_FORCE_S: Final = 2.0
+GAMES: Final = ("game-1", "game-2")
+NUMBER: Final = "7"
+"""What a setting without default is called: some protocols want a number."""
+
+
+class AccountKeys(Struct, frozen=True, kw_only=True):
+    """The provider's halves of an account's keys; `launch` verifies ours."""
+
+    current: Key
+    old: Key
+    revoked: Key
+    launch: Key
+
+
+class OwnSite(Struct, frozen=True, kw_only=True):
+    """A running deployment: where it is, its operator token, and the provider's keys by account."""
+
+    url: str
+    config: Config
+    token: str
+    keys: Mapping[str, AccountKeys]
+    receiver: LaunchReceiver
+    deployment: Deployment
+
+
+@asynccontextmanager
+async def own_site(folder: Path, adapters: Iterable[str]) -> AsyncIterator[OwnSite]:
+    """Start everything in an empty folder and end it again. Raises NotReady."""
+    names = sorted(adapters)
+    async with LaunchReceiver() as receiver:
+        token, keys = random_token(), {}
+        blocks = [_head(_free_addresses(), folder, token)]
+        for account in [*names, *(f"{name}{OTHER}" for name in names)]:
+            manifest = find_adapters()[account.removesuffix(OTHER)].manifest
+            keys[account] = _make_keys(folder, account, manifest)
+            base_url = None if account.endswith(OTHER) else receiver.base_url(account)
+            blocks.append(_account(account, manifest, base_url))
+        path = folder / "croupier.toml"
+        path.write_text("\n".join(blocks), encoding="utf-8")
+        config = load_config(path, {})
+        deployment = Deployment(config, path, workers=1, database="conformance")
+        async with _serving(deployment):
+            await _revoke(deployment, [f"{name}-revoked" for name in names])
+            yield OwnSite(
+                url=f"http://{config.http.public}",
+                config=config,
+                token=token,
+                keys=keys,
+                receiver=receiver,
+                deployment=deployment,
+            )
+
+
+@asynccontextmanager
+async def _serving(deployment: Deployment) -> AsyncIterator[None]:
+    supervisor = deployment.supervisor
+    serving = asyncio.create_task(supervisor.run())
+    waiting = asyncio.create_task(supervisor.is_ready.wait())
+    try:
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            await serving
+            raise NotReady("the gateway was stopped before it was ready")
+        yield
+    finally:
+        waiting.cancel()
+        supervisor.ask_to_stop()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+
+
+async def _revoke(deployment: Deployment, key_ids: Iterable[str]) -> None:
+    """Revoke keys as `croupier keys revoke --force` does, and wait until that is in force."""
+    connection = await connect_app(deployment.supervisor.database_url)
+    try:
+        for key_id in key_ids:
+            async with connection.transaction():
+                now = datetime.now(UTC)
+                step = decide_revoke(
+                    await lock_keys(connection), key_id, now, unused_for=timedelta(0), is_forced=True
+                )
+                await write_step(
+                    connection,
+                    step,
+                    action="key.revoked",
+                    actor="conformance",
+                    reason="a revoked key must be refused",
+                    now=now,
+                )
+    finally:
+        await connection.close()
+    await asyncio.sleep(IN_FORCE_S)
+
+
+def _free_addresses() -> tuple[str, str, str]:
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        first, second, third = (f"127.0.0.1:{one.getsockname()[1]}" for one in held)
+        return first, second, third
+
+
+def _make_keys(folder: Path, account: str, manifest: Manifest) -> AccountKeys:
+    inbound = {name: _make_key(folder, f"{account}-{name}", manifest.inbound_key) for name in _INBOUND}
+    launch = _make_key(folder, f"{account}-out", manifest.outbound_key)
+    return AccountKeys(current=inbound["in"], old=inbound["old"], revoked=inbound["revoked"], launch=launch)
+
+
+_INBOUND: Final = ("in", "old", "revoked")
+
+
+def _make_key(folder: Path, key_id: str, kind: KeyKind) -> Key:
+    """Write the gateway's half into a private file; the provider's half is returned."""
+    ours = theirs = random_token().encode()
+    if kind is KeyKind.RSA_PUBLIC:
+        theirs, ours = make_rsa_pair()
+    elif kind is KeyKind.RSA_PRIVATE:
+        ours, theirs = make_rsa_pair()
+    path = folder / f"{key_id}.key"
+    path.touch(mode=0o600)
+    path.write_bytes(ours)
+    return read_key(key_id, theirs)
+
+
+def _head(addresses: tuple[str, str, str], folder: Path, token: str) -> str:
+    public, admin, sandbox = addresses
+    return f"""\
+environment = "conformance"
+[http]
+public = "{public}"
+admin = "{admin}"
+[database]
+url = "embedded"
+data_dir = "{folder / "data"}"
+[telemetry]
+log_format = "json"
+log_level = "error"
+[sandbox]
+listen = "{sandbox}"
+[[api_keys]]
+id = "conformance"
+role = "operator"
+token_hash = "{hash_api_key(token)}"
+"""
+
+
+def _account(account: str, manifest: Manifest, base_url: str | None) -> str:
+    keys = "\n".join(
+        f'    {{ id = "{account}-{name}", secret = "file:{account}-{name}.key", direction = "{direction}" }},'
+        for name, direction in (*((name, "inbound") for name in _INBOUND), ("out", "outbound"))
+    )
+    address = "" if base_url is None else f'base_url = "{base_url}"\n'
+    settings = ", ".join(f'{name} = "{value}"' for name, value in settings_of(manifest).items())
+    games = "".join(
+        f'[[games]]\nid = "{account}-{game}"\nprovider = "{account}"\nname = "{game}"\n' for game in GAMES
+    )
+    return f"""\
+[[providers]]
+id = "{account}"
+adapter = "{manifest.id}"
+{address}settings = {{ {settings} }}
+keys = [
+{keys}
+]
+{games}[[contracts]]
+provider = "{account}"
+from = 2025-01-01
+share_bps = 1000
+"""
+
+
+def settings_of(manifest: Manifest) -> dict[str, str]:
+    """A value for every setting of a protocol."""
+    return {setting.name: setting.default or NUMBER for setting in manifest.settings}
