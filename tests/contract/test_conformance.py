@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +29,6 @@ pytestmark = pytest.mark.xdist_group("conformance")
 SPOKEN: Final = sorted(set(find_adapters()) & set(find_speakers()))
 NAMES: Final = [scenario.name for scenario in SCENARIOS]
 NATIVE: Final = "croupier_v1"
-LONGEST_S: Final = 60.0
 NEEDS_NO_ANSWER: Final = {
     "manifest_agrees_with_the_text",
     "launch_reaches_the_provider",
@@ -48,7 +46,6 @@ class Played:
     against_silence: dict[str, list[Result]] = field(default_factory=dict)
     ledger: LedgerReport | None = None
     replay: ReplayReport | None = None
-    took_s: float = 0.0
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +65,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 async def _play(folder: Path) -> Played:
     played = Played()
     async with own_site(folder, SPOKEN) as site, OperatorClient(site.url, site.token) as operator:
-        started = time.monotonic()
         for adapter in SPOKEN:
             for result in await _play_one(site, operator, adapter, HttpWire(site.url)):
                 played.results[adapter, result.scenario] = result
-        played.took_s = time.monotonic() - started
         played.against_approval = await _play_one(site, operator, NATIVE, ApprovingWire(site.url))
         played.against_refusal = await _play_one(site, operator, NATIVE, RefusingWire(site.url))
         for adapter in SPOKEN:
@@ -115,10 +110,6 @@ def test_the_histories_agree_with_the_sessions_afterwards(played: Played) -> Non
     assert played.replay is not None
     assert played.replay.sessions > len(SPOKEN)
     assert not played.replay.differences
-
-
-def test_all_adapters_together_take_less_than_a_minute(played: Played) -> None:
-    assert played.took_s < LONGEST_S
 
 
 def test_a_gateway_that_approves_everything_passes_nothing(played: Played) -> None:

@@ -29,6 +29,7 @@ ADAPTER_MAY_IMPORT: Final = (
     "croupier.providers.problem",
     "croupier.providers.strict_json",
     "croupier.providers.verification",
+    "croupier.providers.vocabulary",
     "croupier.providers.wire_schemas",
     "croupier_signing",
     "msgspec",

@@ -38,6 +38,7 @@ ALLOWED_IMPORTS = {
     "croupier.providers.problem",
     "croupier.providers.strict_json",
     "croupier.providers.verification",
+    "croupier.providers.vocabulary",
     "croupier_signing",
     "datetime",
     "msgspec",

@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 
 from croupier.errors import (
     AMOUNT_NOT_REPRESENTABLE,
     CONTRACT_MISSING,
-    MALFORMED,
-    UNKNOWN_ASSET,
-    UNKNOWN_SESSION,
     CroupierError,
 )
-from croupier.ids import SESSION, MalformedId, parse_id
 from croupier.money import (
     AmountNotRepresentable,
     MalformedAmount,
-    UnknownAsset,
     parse_minor,
     split_statistical,
 )
@@ -39,6 +33,7 @@ from croupier.providers.adapters.croupier_v1 import wire
 from croupier.providers.contract import Context, Decoded, DecodeRefused
 from croupier.providers.strict_json import decode_strict
 from croupier.providers.verification import Verified
+from croupier.providers.vocabulary import MAX_NAME, Name, find_asset, malformed, read_session_id
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 9998
@@ -67,7 +62,9 @@ def decode_request(verified: Verified, context: Context) -> Decoded:
 
 def _read_balance(body: wire.BalanceBody, context: Context, _: datetime) -> Decoded:
     action = ReadBalance(
-        session_id=_session(body.session_id), player_id=body.player_id, asset=_asset(body.asset, context)
+        session_id=read_session_id(body.session_id),
+        player_id=body.player_id,
+        asset=_asset(body.asset, context),
     )
     return Decoded(operation=context.operation, player_id=body.player_id, actions=(action,))
 
@@ -80,7 +77,7 @@ def _read_bet(body: wire.BetBody, context: Context, _: datetime) -> Decoded:
         asset=_asset(body.asset, context),
         amount=_amount(body.amount, "amount"),
         occurred_at=_moment(body.occurred_at),
-        session_id=_session(body.session_id),
+        session_id=read_session_id(body.session_id),
         round_id=body.round_id,
         game_id=body.game_id,
         contribution=contribution,
@@ -92,11 +89,11 @@ def _read_bet(body: wire.BetBody, context: Context, _: datetime) -> Decoded:
 def _read_win(body: wire.WinBody, context: Context, received_at: datetime) -> Decoded:
     kind = _KINDS.get(body.kind)
     if kind is None:
-        raise _malformed("kind", "it must be win, jackpot or promo")
+        raise malformed("kind", "it must be win, jackpot or promo")
     if kind is WinKind.WIN:
         _require_session_and_round(body)
-    asset = _asset(body.asset, context)
-    session_id = None if body.session_id is None else _session(body.session_id)
+    asset = find_asset(body.asset, context, field="asset").code
+    session_id = None if body.session_id is None else read_session_id(body.session_id)
     action = Win(
         reference=body.reference,
         player_id=body.player_id,
@@ -116,8 +113,8 @@ def _read_win(body: wire.WinBody, context: Context, received_at: datetime) -> De
 def _read_bet_win(body: wire.BetWinBody, context: Context, _: datetime) -> Decoded:
     contribution, contribution_text = _contribution(body.jackpot_contribution)
     asset, session_id, occurred_at = (
-        _asset(body.asset, context),
-        _session(body.session_id),
+        find_asset(body.asset, context, field="asset").code,
+        read_session_id(body.session_id),
         _moment(body.occurred_at),
     )
     bet = Bet(
@@ -153,9 +150,9 @@ def _read_rollback(body: wire.RollbackBody, context: Context, _: datetime) -> De
         target_reference=body.target_reference,
         player_id=body.player_id,
         occurred_at=_moment(body.occurred_at),
-        session_id=None if body.session_id is None else _session(body.session_id),
+        session_id=None if body.session_id is None else read_session_id(body.session_id),
         round_id=body.round_id,
-        asset=None if body.asset is None else _asset(body.asset, context),
+        asset=None if body.asset is None else find_asset(body.asset, context, field="asset").code,
         reason=body.reason,
     )
     return Decoded(operation=context.operation, player_id=body.player_id, actions=(action,))
@@ -164,10 +161,10 @@ def _read_rollback(body: wire.RollbackBody, context: Context, _: datetime) -> De
 def _read_close_round(body: wire.CloseRoundBody, context: Context, _: datetime) -> Decoded:
     outcome = bytes(body.outcome)
     if not outcome.startswith(b"{"):
-        raise _malformed("outcome", "it must be an object")
+        raise malformed("outcome", "it must be an object")
     action = CloseRound(
         reference=body.reference,
-        session_id=_session(body.session_id),
+        session_id=read_session_id(body.session_id),
         round_id=body.round_id,
         player_id=body.player_id,
         occurred_at=_moment(body.occurred_at),
@@ -191,30 +188,18 @@ _READERS: Final[dict[str, tuple[msgspec.json.Decoder[Any], _Reader]]] = {
 def _require_session_and_round(body: wire.WinBody) -> None:
     for field, value in (("session_id", body.session_id), ("round_id", body.round_id)):
         if value is None:
-            raise _malformed(field, "it is required; only jackpot and promo wins may leave it out")
-
-
-def _session(text: str) -> UUID:
-    try:
-        return parse_id(SESSION, text)
-    except MalformedId:
-        # An id we never gave out is an unknown session, whatever it looks like.
-        raise CroupierError(UNKNOWN_SESSION, "no session has this id", field="session_id") from None
+            raise malformed(field, "it is required; only jackpot and promo wins may leave it out")
 
 
 def _asset(code: str, context: Context) -> str:
-    try:
-        return context.account.assets.get(code).code
-    except UnknownAsset as unknown:
-        advice = f"; did you mean {unknown.nearest}?" if unknown.nearest else ""
-        raise CroupierError(UNKNOWN_ASSET, f"no asset has this code{advice}", field="asset") from None
+    return find_asset(code, context, field="asset").code
 
 
 def _amount(text: str, field: str) -> int:
     try:
         return parse_minor(text)
     except MalformedAmount as error:
-        raise _malformed(field, str(error)) from None
+        raise malformed(field, str(error)) from None
     except AmountNotRepresentable as error:
         raise CroupierError(AMOUNT_NOT_REPRESENTABLE, str(error), field=field) from None
 
@@ -226,7 +211,7 @@ def _contribution(text: str | None) -> tuple[int, str | None]:
     try:
         exact, kept = split_statistical(text)
     except MalformedAmount as error:
-        raise _malformed("jackpot_contribution", str(error)) from None
+        raise malformed("jackpot_contribution", str(error)) from None
     except AmountNotRepresentable as error:
         raise CroupierError(AMOUNT_NOT_REPRESENTABLE, str(error), field="jackpot_contribution") from None
     return exact or 0, kept
@@ -235,7 +220,7 @@ def _contribution(text: str | None) -> tuple[int, str | None]:
 def _moment(value: datetime) -> datetime:
     # Beyond these years the database would keep an infinity instead of the time.
     if not FIRST_YEAR <= value.year <= LAST_YEAR:
-        raise _malformed("occurred_at", f"it must lie between the years {FIRST_YEAR} and {LAST_YEAR}")
+        raise malformed("occurred_at", f"it must lie between the years {FIRST_YEAR} and {LAST_YEAR}")
     return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
@@ -247,10 +232,6 @@ def _contract(body: wire.WinBody, context: Context, at: datetime) -> Contract:
     return contract
 
 
-def _malformed(field: str, detail: str) -> CroupierError:
-    return CroupierError(MALFORMED, f"{field}: {detail}", field=field)
-
-
 def _salvage(body: bytes, context: Context, error: CroupierError) -> RefuseCredit | None:
     """What finance must know of a refused credit; None if it is no credit or does not say whose it is."""
     if context.operation.name not in CREDITS:
@@ -258,8 +239,8 @@ def _salvage(body: bytes, context: Context, error: CroupierError) -> RefuseCredi
     try:
         document = decode_strict(_ANY, body, context.limits)
         part = document["win"] if context.operation.name == "bet_win" else document
-        reference = msgspec.convert(part["reference"], wire.Name)
-        player_id = msgspec.convert(document["player_id"], wire.Name)
+        reference = msgspec.convert(part["reference"], Name)
+        player_id = msgspec.convert(document["player_id"], Name)
         amount = part.get("amount", "not given")
     except (CroupierError, msgspec.ValidationError, KeyError, TypeError, AttributeError):
         return None
@@ -268,5 +249,5 @@ def _salvage(body: bytes, context: Context, error: CroupierError) -> RefuseCredi
         reference=reference,
         code=error.kind.code,
         detail=f"{context.operation.name}: {error.detail}",
-        amount_text=str(amount)[: wire.MAX_NAME],
+        amount_text=str(amount)[:MAX_NAME],
     )

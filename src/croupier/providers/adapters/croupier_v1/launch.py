@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,7 +14,6 @@ from croupier.providers.adapters.croupier_v1.manifest import MANIFEST
 from croupier.providers.contract import (
     Attempt,
     LaunchAnswer,
-    Launched,
     LaunchOrder,
     LaunchRefused,
     LaunchUnknown,
@@ -25,6 +23,7 @@ from croupier.providers.contract import (
     TransportFault,
 )
 from croupier.providers.strict_json import decode_strict
+from croupier.providers.vocabulary import Name, launched
 from croupier_signing import sign_native
 
 DEADLINE_S: Final = MANIFEST.deadline_s("launch") or 5.0
@@ -32,13 +31,12 @@ DEADLINE_S: Final = MANIFEST.deadline_s("launch") or 5.0
 _OPENED: Final = frozenset({200, 201})
 # These say nothing about whether the session was opened (docs/reference/provider-protocol.md, "Launch").
 _UNDECIDED: Final = frozenset({401, 408, 409, 425, 429})
-_URL: Final = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(?:[/?#][!#-;=?-\[\]_a-z~]*)?")
 _REPLY: Final = msgspec.json.Decoder(wire.LaunchReplyBody)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
 class _Problem(Struct, frozen=True):
-    code: wire.Name
+    code: Name
 
 
 _PROBLEM: Final = msgspec.json.Decoder(_Problem)
@@ -97,9 +95,7 @@ def _read_opened(order: LaunchOrder, body: bytes) -> LaunchAnswer:
         return LaunchUnknown("reply_not_understood")
     if reply.session_id != order.session_id:
         return LaunchUnknown("reply_for_another_session")
-    if _URL.fullmatch(reply.launch_url) is None:
-        return LaunchUnknown("launch_url_not_usable")
-    return Launched(reply.launch_url)
+    return launched(reply.launch_url)
 
 
 def _read_refused(answer: Reply) -> LaunchAnswer:

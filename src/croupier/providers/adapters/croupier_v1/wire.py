@@ -12,14 +12,11 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Raw, Struct
 
-MAX_NAME: Final = 128
+from croupier.providers.vocabulary import Name
+
 MAX_REASON: Final = 256
 MAX_PROOF: Final = 4096
-# JSON Schema reads patterns as ECMA-262 does, and `$` alone would let a last line feed through in Python.
-_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]+(?![\s\S])"
 
-Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=_NO_CONTROLS)]
-"""A reference or an id that is not ours."""
 
 Amount = Annotated[
     str,

@@ -9,8 +9,8 @@ from typing import Any, Final, get_args
 import msgspec
 from msgspec import Struct
 
-from croupier.errors import AMOUNT_NOT_REPRESENTABLE, MALFORMED, UNKNOWN_ASSET, CroupierError
-from croupier.money import AmountNotRepresentable, Asset, MalformedAmount, UnknownAsset, parse_decimal
+from croupier.errors import AMOUNT_NOT_REPRESENTABLE, MALFORMED, CroupierError
+from croupier.money import AmountNotRepresentable, Asset, MalformedAmount, parse_decimal
 from croupier.moneypath.commands import (
     Action,
     Bet,
@@ -25,6 +25,7 @@ from croupier.providers.adapters.evolution_v1 import wire
 from croupier.providers.contract import Context, Decoded, DecodeRefused
 from croupier.providers.strict_json import decode_strict, decode_tolerant
 from croupier.providers.verification import Verified
+from croupier.providers.vocabulary import MAX_NAME, Name, find_asset
 from croupier_signing import hash_api_key
 
 DEBIT: Final = "debit:"
@@ -40,7 +41,7 @@ JACKPOT: Final = "JackpotWin"
 PROMO_TYPES: Final = frozenset({"FreeRoundPlayableSpent", JACKPOT, "RealTimeMonetaryReward"})
 """Payout types that were seen; `RewardGame…` is a family of its own. Others are paid too, and reported."""
 
-_NAME: Final = msgspec.json.Decoder(wire.Name)
+_NAME: Final = msgspec.json.Decoder(Name)
 _TOP: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -97,12 +98,12 @@ def _read_check(body: wire.CheckBody, context: Context, _: datetime) -> _Reading
 
 
 def _read_balance(body: wire.BalanceBody, context: Context, _: datetime) -> _Reading:
-    asset = _asset(body.currency, context)
+    asset = find_asset(body.currency, context, field="currency")
     return _Reading(ReadBalance(session_id=None, player_id=body.userId, asset=asset.code))
 
 
 def _read_debit(body: wire.MoneyBody, context: Context, received_at: datetime) -> _Reading:
-    asset = _asset(body.currency, context)
+    asset = find_asset(body.currency, context, field="currency")
     bet = Bet(
         reference=DEBIT + body.transaction.refId,
         player_id=body.userId,
@@ -117,7 +118,7 @@ def _read_debit(body: wire.MoneyBody, context: Context, received_at: datetime) -
 
 
 def _read_credit(body: wire.MoneyBody, context: Context, received_at: datetime) -> _Reading:
-    asset = _asset(body.currency, context)
+    asset = find_asset(body.currency, context, field="currency")
     win = Win(
         reference=CREDIT + body.transaction.refId,
         player_id=body.userId,
@@ -135,7 +136,7 @@ def _read_credit(body: wire.MoneyBody, context: Context, received_at: datetime) 
 
 
 def _read_cancel(body: wire.MoneyBody, context: Context, received_at: datetime) -> _Reading:
-    asset = _asset(body.currency, context)
+    asset = find_asset(body.currency, context, field="currency")
     rollback = Rollback(
         reference=CANCEL + body.transaction.refId,
         target_reference=DEBIT + body.transaction.refId,
@@ -150,7 +151,7 @@ def _read_cancel(body: wire.MoneyBody, context: Context, received_at: datetime) 
 
 
 def _read_promo(body: wire.PromoBody, context: Context, received_at: datetime) -> _Reading:
-    asset, promo = _asset(body.currency, context), body.promoTransaction
+    asset, promo = find_asset(body.currency, context, field="currency"), body.promoTransaction
     win = Win(
         reference=PROMO + promo.id,
         player_id=body.userId,
@@ -206,14 +207,7 @@ def _game_of(game: wire.Game) -> str:
 def _unknown_type(kind: str | None) -> tuple[str, ...]:
     if not kind or kind in PROMO_TYPES or kind.startswith("RewardGame"):
         return ()
-    return (f"promo_payout.promoTransaction.type={kind[: wire.MAX_NAME]}",)
-
-
-def _asset(code: str, context: Context) -> Asset:
-    try:
-        return context.account.assets.get(code)
-    except UnknownAsset:
-        raise CroupierError(UNKNOWN_ASSET, "no asset has this code", field="currency") from None
+    return (f"promo_payout.promoTransaction.type={kind[:MAX_NAME]}",)
 
 
 def _amount(raw: msgspec.Raw, asset: Asset) -> int:
@@ -257,5 +251,5 @@ def _salvage(document: dict[str, msgspec.Raw], context: Context, error: Croupier
         reference=CREDITS[operation] + reference,
         code=error.kind.code,
         detail=f"{operation}: {error.detail}",
-        amount_text=amount[: wire.MAX_NAME],
+        amount_text=amount[:MAX_NAME],
     )

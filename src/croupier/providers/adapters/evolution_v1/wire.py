@@ -9,13 +9,11 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Raw, Struct
 
-MAX_NAME: Final = 128
+from croupier.providers.vocabulary import MAX_NAME, Name
+
 MAX_TOKEN: Final = 255
 
-# JSON Schema reads patterns as ECMA-262 does, and `$` alone would let a last line feed through in Python.
-_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]+(?![\s\S])"
 
-Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=_NO_CONTROLS)]
 SessionToken = Annotated[
     str, Meta(min_length=1, max_length=MAX_TOKEN, description="Given at launch, or by the last `check`.")
 ]

@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from croupier.errors import AMOUNT_NOT_REPRESENTABLE, MALFORMED, UNKNOWN_ASSET, CroupierError
-from croupier.money import AmountNotRepresentable, Asset, UnknownAsset, parse_scaled
+from croupier.errors import AMOUNT_NOT_REPRESENTABLE, MALFORMED, CroupierError
+from croupier.money import AmountNotRepresentable, Asset, parse_scaled
 from croupier.moneypath.commands import (
     Action,
     Bet,
@@ -27,12 +27,13 @@ from croupier.providers.adapters.hub88_v1.manifest import SCALE
 from croupier.providers.contract import Context, Decoded, DecodeRefused
 from croupier.providers.strict_json import ROOT, JsonLimits, decode_strict, decode_tolerant
 from croupier.providers.verification import Verified
+from croupier.providers.vocabulary import MAX_NAME, Name, find_asset
 from croupier_signing import hash_api_key
 
 CREDITS: Final = frozenset({"win", "rollback"})
 """Operations that give a player money: when one is refused, finance is told."""
 
-_NAME: Final = msgspec.json.Decoder(wire.Name)
+_NAME: Final = msgspec.json.Decoder(Name)
 _TOP: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _WHOLE: Final = re.compile(rb"0|[1-9][0-9]*")
 
@@ -86,7 +87,7 @@ def _read_balance(body: wire.BalanceBody, context: Context, _: datetime) -> _Rea
 
 
 def _read_bet(body: wire.BetBody, context: Context, received_at: datetime) -> _Reading:
-    asset = _asset(body.currency, context)
+    asset = find_asset(body.currency, context, field="currency")
     amount = _amount(body.amount, asset)
     bet = Bet(
         reference=body.transaction_uuid,
@@ -103,7 +104,7 @@ def _read_bet(body: wire.BetBody, context: Context, received_at: datetime) -> _R
 
 
 def _read_win(body: wire.WinBody, context: Context, received_at: datetime) -> _Reading:
-    asset = _asset(body.currency, context)
+    asset = find_asset(body.currency, context, field="currency")
     win = Win(
         reference=body.transaction_uuid,
         player_id=body.user,
@@ -172,13 +173,6 @@ _READERS: Final[dict[str, _Reader]] = {
 }
 
 
-def _asset(code: str, context: Context) -> Asset:
-    try:
-        return context.account.assets.get(code)
-    except UnknownAsset:
-        raise CroupierError(UNKNOWN_ASSET, "no asset has this code", field="currency") from None
-
-
 def _amount(raw: msgspec.Raw, asset: Asset) -> int:
     text = bytes(raw)
     if _WHOLE.fullmatch(text) is None:
@@ -191,9 +185,7 @@ def _amount(raw: msgspec.Raw, asset: Asset) -> int:
 
 def _oddities(operation: str, body: bytes, known: frozenset[str]) -> tuple[str, ...]:
     """Unknown members of the body itself: what `meta` has inside is the supplier's own business."""
-    return tuple(
-        f"{operation}.{name[: wire.MAX_NAME]}" for name in sorted(_TOP.decode(body).keys() - known)[:8]
-    )
+    return tuple(f"{operation}.{name[:MAX_NAME]}" for name in sorted(_TOP.decode(body).keys() - known)[:8])
 
 
 def _readable(body: bytes, context: Context) -> dict[str, msgspec.Raw]:
@@ -230,7 +222,7 @@ def _salvage(document: dict[str, msgspec.Raw], context: Context, error: Croupier
         reference=reference,
         code=error.kind.code,
         detail=f"{context.operation.name}: {error.detail}",
-        amount_text=amount[: wire.MAX_NAME],
+        amount_text=amount[:MAX_NAME],
     )
 
 

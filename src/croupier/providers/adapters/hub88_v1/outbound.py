@@ -13,7 +13,6 @@ from croupier.providers.adapters.hub88_v1.manifest import MANIFEST, OPERATOR_ID
 from croupier.providers.contract import (
     GameList,
     LaunchAnswer,
-    Launched,
     LaunchOrder,
     LaunchRefused,
     LaunchUnknown,
@@ -27,6 +26,7 @@ from croupier.providers.contract import (
     TransportFault,
 )
 from croupier.providers.strict_json import JsonLimits, decode_strict
+from croupier.providers.vocabulary import launched
 from croupier_signing import sign_rsa_body
 
 SIGNATURE: Final = b"x-hub88-signature"
@@ -38,7 +38,6 @@ REFUSALS: Final = {400: "bad_request", 403: "not_enabled", 404: "not_found"}
 # Thousands of games, each with dozens of members.
 _LIST_LIMITS: Final = JsonLimits(max_keys=1_000_000)
 _PLATFORMS: Final = {"mobile": "GPL_MOBILE"}
-_URL: Final = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(?:[/?#][!#-;=?-\[\]_a-z~]*)?")
 _ENCODER: Final = msgspec.json.Encoder()
 _LAUNCH_REPLY: Final = msgspec.json.Decoder(wire.LaunchReplyBody)
 _GAMES: Final = msgspec.json.Decoder(list[wire.GameBody])
@@ -128,7 +127,7 @@ def _read_opened(body: bytes) -> LaunchAnswer:
         url = decode_strict(_LAUNCH_REPLY, body).url
     except CroupierError:
         return LaunchUnknown("reply_not_understood")
-    return LaunchUnknown("launch_url_not_usable") if _URL.fullmatch(url) is None else Launched(url)
+    return launched(url)
 
 
 def _refusal(answer: Reply) -> str | None:

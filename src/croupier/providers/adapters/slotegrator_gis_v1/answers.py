@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Raw
 
 from croupier.errors import UNAUTHENTICATED
-from croupier.ids import JOURNAL, render_id
 from croupier.money import render_places
 from croupier.moneypath.outcomes import (
     INSUFFICIENT_FUNDS,
@@ -27,13 +26,12 @@ from croupier.providers.adapters.slotegrator_gis_v1 import wire
 from croupier.providers.adapters.slotegrator_gis_v1.manifest import PLACES
 from croupier.providers.contract import Context, Decoded, Failure, Reply
 from croupier.providers.verification import Headers
+from croupier.providers.vocabulary import transaction_id
 
 FINAL: Final = 200
 UNDECIDED: Final = 500
 NO_FUNDS: Final = "INSUFFICIENT_FUNDS"
 OTHER: Final = "INTERNAL_ERROR"
-REFERENCE: Final = "ref"
-"""The prefix of our transaction ids for decisions that moved nothing."""
 
 _NOT_DONE: Final = "the request was refused; nothing was applied"
 _AGAIN: Final = "the result is not known; repeat the request"
@@ -101,8 +99,8 @@ def encode_outcomes(decoded: Decoded, outcomes: tuple[Outcome, ...], context: Co
     if name == "rollback":
         # Any one of them would do; the same one in every repeat, in whatever order it lists them.
         first = min(outcomes, key=_reference_of)
-        return _reply(FINAL, wire.RollbackReply(balance, _our_id(first), decoded.echo))
-    return _reply(FINAL, wire.TransactionReply(balance, _our_id(outcomes[0])))
+        return _reply(FINAL, wire.RollbackReply(balance, transaction_id(first), decoded.echo))
+    return _reply(FINAL, wire.TransactionReply(balance, transaction_id(outcomes[0])))
 
 
 def encode_failure(failure: Failure) -> Reply:
@@ -116,12 +114,6 @@ def encode_failure(failure: Failure) -> Reply:
 
 def _reference_of(outcome: Outcome) -> str:
     return outcome.reference
-
-
-def _our_id(outcome: Outcome) -> str:
-    if outcome.journal_id is not None:
-        return render_id(JOURNAL, outcome.journal_id)
-    return outcome.reference if outcome.decision_id is None else render_id(REFERENCE, outcome.decision_id)
 
 
 def _balance(outcomes: tuple[Outcome, ...], context: Context) -> Raw:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 from msgspec import Struct, structs
 
-from croupier.errors import AMOUNT_NOT_REPRESENTABLE, UNKNOWN_ASSET, UNKNOWN_SESSION, CroupierError
-from croupier.ids import SESSION, MalformedId, parse_id
-from croupier.money import AmountNotRepresentable, Asset, MalformedAmount, UnknownAsset, parse_decimal
+from croupier.errors import AMOUNT_NOT_REPRESENTABLE, CroupierError
+from croupier.money import AmountNotRepresentable, Asset, MalformedAmount, parse_decimal
 from croupier.moneypath.commands import (
     Action,
     Bet,
@@ -29,11 +27,11 @@ from croupier.providers.adapters.slotegrator_gis_v1.form import (
     Form,
     convert,
     find_oddities,
-    malformed,
     read_fields,
 )
 from croupier.providers.contract import Context, Decoded, DecodeRefused, Operation
 from croupier.providers.verification import Verified
+from croupier.providers.vocabulary import MAX_NAME, Name, find_asset, malformed, read_session_id
 
 UNDO: Final = "rollback:"
 """What references of ours begin with here; a provider's id that begins so is refused."""
@@ -78,9 +76,9 @@ def _decode(form: Form, context: Context, received_at: datetime) -> Decoded:
 
 def _read_balance(body: wire.BalanceForm, context: Context, _: datetime, operation: Operation) -> Decoded:
     action = ReadBalance(
-        session_id=None if body.session_id is None else _session(body.session_id),
+        session_id=None if body.session_id is None else read_session_id(body.session_id),
         player_id=body.player_id,
-        asset=_asset(body.currency, context).code,
+        asset=find_asset(body.currency, context, field="currency").code,
     )
     return Decoded(operation=operation, player_id=body.player_id, actions=(action,))
 
@@ -88,7 +86,7 @@ def _read_balance(body: wire.BalanceForm, context: Context, _: datetime, operati
 def _read_bet(body: wire.BetForm, context: Context, received_at: datetime, operation: Operation) -> Decoded:
     if body.type not in BETS:
         raise malformed("type", "it must be bet, tip or freespin")
-    asset = _asset(body.currency, context)
+    asset = find_asset(body.currency, context, field="currency")
     amount = _amount(body.amount, asset, "amount")
     reference = _reference(body.transaction_id, "transaction_id")
     round_id = body.round_id or f"{OWN_ROUND}{reference}"
@@ -98,7 +96,7 @@ def _read_bet(body: wire.BetForm, context: Context, received_at: datetime, opera
         asset=asset.code,
         amount=0 if body.type == FREE else amount,
         occurred_at=received_at,
-        session_id=_session(body.session_id),
+        session_id=read_session_id(body.session_id),
         round_id=round_id,
         game_id=body.game_uuid,
     )
@@ -112,7 +110,7 @@ def _read_win(body: wire.WinForm, context: Context, received_at: datetime, opera
     kind = WINS.get(body.type)
     if kind is None:
         raise malformed("type", "it must be win, jackpot or freespin")
-    asset = _asset(body.currency, context)
+    asset = find_asset(body.currency, context, field="currency")
     win = Win(
         reference=_reference(body.transaction_id, "transaction_id"),
         player_id=body.player_id,
@@ -120,7 +118,7 @@ def _read_win(body: wire.WinForm, context: Context, received_at: datetime, opera
         amount=_amount(body.amount, asset, "amount"),
         occurred_at=received_at,
         kind=kind,
-        session_id=_session(body.session_id),
+        session_id=read_session_id(body.session_id),
         round_id=body.round_id,
         game_id=body.game_uuid,
         close_round=_flag(body.finished) and body.round_id is not None,
@@ -131,7 +129,7 @@ def _read_win(body: wire.WinForm, context: Context, received_at: datetime, opera
 def _read_refund(
     body: wire.RefundForm, context: Context, received_at: datetime, operation: Operation
 ) -> Decoded:
-    asset = _asset(body.currency, context)
+    asset = find_asset(body.currency, context, field="currency")
     amount = _amount(body.amount, asset, "amount")
     is_free = body.type == FREE or body.freespin_id is not None
     refund = Rollback(
@@ -139,7 +137,7 @@ def _read_refund(
         target_reference=_reference(body.bet_transaction_id, "bet_transaction_id"),
         player_id=body.player_id,
         occurred_at=received_at,
-        session_id=_session(body.session_id),
+        session_id=read_session_id(body.session_id),
         round_id=body.round_id,
         asset=asset.code,
         # The amount of a free spin is nominal: nothing was taken, and nothing is given back.
@@ -154,7 +152,7 @@ def _read_refund(
 def _read_rollback(
     body: wire.RollbackForm, context: Context, received_at: datetime, operation: Operation
 ) -> Decoded:
-    asset, session_id = _asset(body.currency, context), _session(body.session_id)
+    asset, session_id = find_asset(body.currency, context, field="currency"), read_session_id(body.session_id)
     ours = _reference(body.transaction_id, "transaction_id")
     ours = f"{UNDO}{len(ours)}:{ours}"
     undoings = body.rollback_transactions
@@ -212,21 +210,6 @@ def _close(of: Bet | Rollback, round_id: str) -> CloseRound:
     )
 
 
-def _session(text: str) -> UUID:
-    try:
-        return parse_id(SESSION, text)
-    except MalformedId:
-        # An id we never gave out is an unknown session, whatever it looks like.
-        raise CroupierError(UNKNOWN_SESSION, "no session has this id", field="session_id") from None
-
-
-def _asset(code: str, context: Context) -> Asset:
-    try:
-        return context.account.assets.get(code)
-    except UnknownAsset:
-        raise CroupierError(UNKNOWN_ASSET, "no asset has this code", field="currency") from None
-
-
 def _reference(text: str, field: str) -> str:
     if text.startswith(UNDO):
         raise malformed(field, f"an id cannot begin with {UNDO}")
@@ -260,8 +243,8 @@ def _salvage(form: Form, error: CroupierError) -> RefuseCredit | None:
     if action not in CREDITS:
         return None
     try:
-        player_id = msgspec.convert(fields.get("player_id"), wire.Name)
-        reference = msgspec.convert(fields.get("transaction_id"), wire.Name)
+        player_id = msgspec.convert(fields.get("player_id"), Name)
+        reference = msgspec.convert(fields.get("transaction_id"), Name)
     except msgspec.ValidationError:
         return None
     amounts = [element.get("amount", "not given") for element in form.elements]
@@ -270,7 +253,7 @@ def _salvage(form: Form, error: CroupierError) -> RefuseCredit | None:
         reference=reference,
         code=error.kind.code,
         detail=_printable(f"{action}: {error.detail}"),
-        amount_text=_printable(fields.get("amount", ", ".join(amounts) or "not given"))[: wire.MAX_NAME],
+        amount_text=_printable(fields.get("amount", ", ".join(amounts) or "not given"))[:MAX_NAME],
     )
 
 

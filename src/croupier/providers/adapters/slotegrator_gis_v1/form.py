@@ -9,9 +9,10 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct, structs
 
-from croupier.errors import MALFORMED, CroupierError
+from croupier.errors import CroupierError
 from croupier.providers.adapters.slotegrator_gis_v1 import wire
 from croupier.providers.strict_json import MAX_ODDITIES, ROOT
+from croupier.providers.vocabulary import malformed
 from croupier_signing import read_form
 
 S = TypeVar("S", bound=Struct)
@@ -80,11 +81,6 @@ def find_oddities(form: Form, kind: type[Struct]) -> tuple[str, ...]:
         return ()
     odd = {*unknown, *(f"{LIST}.{name}" for name in nested), *form.strays}
     return tuple(name[:_SHOWN] for name in sorted(odd)[:MAX_ODDITIES])
-
-
-def malformed(field: str, detail: str) -> CroupierError:
-    """A refusal that names the field."""
-    return CroupierError(MALFORMED, f"{field}: {detail}", field=field)
 
 
 def _refused(message: str) -> CroupierError:

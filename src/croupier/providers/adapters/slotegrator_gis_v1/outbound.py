@@ -17,7 +17,6 @@ from croupier.providers.contract import (
     Attempt,
     GameList,
     LaunchAnswer,
-    Launched,
     LaunchOrder,
     LaunchRefused,
     LaunchUnknown,
@@ -32,6 +31,7 @@ from croupier.providers.contract import (
 )
 from croupier.providers.strict_json import JsonLimits, decode_strict
 from croupier.providers.verification import Headers
+from croupier.providers.vocabulary import launched
 from croupier_signing import payload_digest, sign_sorted_form
 
 MERCHANT_ID: Final = "X-Merchant-Id"
@@ -48,7 +48,6 @@ GAMES_S: Final = MANIFEST.deadline_s("list_games") or 10.0
 _UNDECIDED: Final = frozenset({401, 408, 409, 425, 429})
 _LANGUAGE: Final = re.compile(r"([A-Za-z]{2})(?:[-_].*)?")
 _DEVICES: Final = {"mobile": "mobile", "tablet": "mobile", "desktop": "desktop"}
-_URL: Final = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(?:[/?#][!#-;=?-\[\]_a-z~]*)?")
 _GAME_LIMITS: Final = JsonLimits(max_keys=200_000)
 _LAUNCH_REPLY: Final = msgspec.json.Decoder(wire.LaunchReply)
 _LAUNCH_REFUSAL: Final = msgspec.json.Decoder(wire.LaunchRefusal)
@@ -122,7 +121,7 @@ def _read_opened(body: bytes) -> LaunchAnswer:
         url = decode_strict(_LAUNCH_REPLY, body).url
     except CroupierError:
         return LaunchUnknown("reply_not_understood")
-    return Launched(url) if _URL.fullmatch(url) is not None else LaunchUnknown("launch_url_not_usable")
+    return launched(url)
 
 
 def _read_refused(answer: Reply) -> LaunchAnswer:

@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 
 from croupier.errors import AMOUNT_NOT_REPRESENTABLE, MALFORMED, UNKNOWN_ASSET
-from croupier.ids import JOURNAL, render_id
 from croupier.money import render_places
 from croupier.moneypath.commands import CloseRound
 from croupier.moneypath.outcomes import (
@@ -30,12 +29,11 @@ from croupier.moneypath.outcomes import (
 from croupier.providers.adapters.softswiss_v2 import wire
 from croupier.providers.contract import Context, Decoded, Failure, ProviderAccount, Reply
 from croupier.providers.verification import Headers
+from croupier.providers.vocabulary import transaction_id
 
 FINAL: Final = 400
 UNDECIDED: Final = 500
 MAX_PLACES: Final = 16
-REFERENCE: Final = "ref"
-"""The prefix of our transaction ids for decisions that moved nothing."""
 
 NEEDS_BALANCE: Final = frozenset({"100", "105", "106"})
 
@@ -143,7 +141,7 @@ def _betwin(decoded: Decoded, outcomes: list[Outcome], account: ProviderAccount)
         round_id=decoded.echo,
         balance=_resulting(outcomes, account),
         transactions=tuple(
-            wire.TransactionReply(outcome.reference, _our_id(outcome)) for outcome in outcomes
+            wire.TransactionReply(outcome.reference, transaction_id(outcome)) for outcome in outcomes
         ),
     )
 
@@ -154,17 +152,11 @@ def _rollback(decoded: Decoded, outcomes: list[Outcome], account: ProviderAccoun
         round_id=decoded.echo,
         transactions=tuple(
             wire.UndoingReply(
-                outcome.reference, "" if outcome.code in _NOTHING_REVERSED else _our_id(outcome)
+                outcome.reference, "" if outcome.code in _NOTHING_REVERSED else transaction_id(outcome)
             )
             for outcome in outcomes
         ),
     )
-
-
-def _our_id(outcome: Outcome) -> str:
-    if outcome.journal_id is not None:
-        return render_id(JOURNAL, outcome.journal_id)
-    return outcome.reference if outcome.decision_id is None else render_id(REFERENCE, outcome.decision_id)
 
 
 def _resulting(outcomes: list[Outcome], account: ProviderAccount) -> str:

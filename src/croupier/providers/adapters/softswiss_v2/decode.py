@@ -11,8 +11,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, structs
 
-from croupier.errors import AMOUNT_NOT_REPRESENTABLE, MALFORMED, UNKNOWN_ASSET, UNKNOWN_SESSION, CroupierError
-from croupier.money import AmountNotRepresentable, Asset, MalformedAmount, UnknownAsset, parse_decimal
+from croupier.errors import AMOUNT_NOT_REPRESENTABLE, UNKNOWN_SESSION, CroupierError
+from croupier.money import AmountNotRepresentable, Asset, MalformedAmount, parse_decimal
 from croupier.moneypath.commands import (
     Action,
     Bet,
@@ -27,6 +27,7 @@ from croupier.providers.adapters.softswiss_v2 import wire
 from croupier.providers.contract import Context, Decoded, DecodeRefused
 from croupier.providers.strict_json import decode_strict, decode_tolerant
 from croupier.providers.verification import Verified
+from croupier.providers.vocabulary import MAX_NAME, Name, find_asset, malformed
 
 _AMOUNT: Final = re.compile(r"[0-9]+(?:\.[0-9]{1,16})?")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -56,13 +57,13 @@ def _read_balance(body: wire.BalanceBody, context: Context, _: datetime) -> Deco
     action = ReadBalance(
         session_id=_session(body.session_id),
         player_id=body.account_id,
-        asset=_asset(body.currency, context).code,
+        asset=find_asset(body.currency, context, field="currency").code,
     )
     return Decoded(operation=context.operation, player_id=body.account_id, actions=(action,))
 
 
 def _read_betwin(body: wire.BetWinBody, context: Context, received_at: datetime) -> Decoded:
-    asset, session_id = _asset(body.currency, context), _session(body.session_id)
+    asset, session_id = find_asset(body.currency, context, field="currency"), _session(body.session_id)
     actions: list[Action] = [
         _stake_or_win(body, position, asset, session_id, received_at)
         for position in range(len(body.transactions))
@@ -93,7 +94,7 @@ def _stake_or_win(
             game_id=body.game_id,
         )
     if transaction.type != "win":
-        raise _malformed(f"{where}.type", "it must be bet or win")
+        raise malformed(f"{where}.type", "it must be bet or win")
     return Win(
         reference=reference,
         player_id=body.account_id,
@@ -109,7 +110,7 @@ def _stake_or_win(
 
 def _read_rollback(body: wire.RollbackBody, context: Context, received_at: datetime) -> Decoded:
     """Rollbacks name no session here and close no round, so that neither can make one fail; NOTES.md says why."""
-    asset = _asset(body.currency, context)
+    asset = find_asset(body.currency, context, field="currency")
     actions = [_undoing(body, position, asset, received_at) for position in range(len(body.transactions))]
     return Decoded(
         operation=context.operation,
@@ -122,7 +123,7 @@ def _read_rollback(body: wire.RollbackBody, context: Context, received_at: datet
 def _undoing(body: wire.RollbackBody, position: int, asset: Asset, received_at: datetime) -> Rollback:
     undoing, where = body.transactions[position], f"transactions[{position}]"
     if undoing.type != "rollback":
-        raise _malformed(f"{where}.type", "it must be rollback")
+        raise malformed(f"{where}.type", "it must be rollback")
     return Rollback(
         reference=undoing.id_provider,
         target_reference=undoing.original_id_provider,
@@ -136,8 +137,8 @@ def _undoing(body: wire.RollbackBody, position: int, asset: Asset, received_at: 
 def _read_finish(body: wire.FinishBody, context: Context, received_at: datetime) -> Decoded:
     if body.transactions is not UNSET:
         # The signature covers no path: a recorded /betwin would otherwise close its round here.
-        raise _malformed("transactions", "there are none in /finish")
-    asset, session_id = _asset(body.currency, context), _session(body.session_id)
+        raise malformed("transactions", "there are none in /finish")
+    asset, session_id = find_asset(body.currency, context, field="currency"), _session(body.session_id)
     action = _close(body, asset, session_id, received_at)
     return Decoded(operation=context.operation, player_id=body.account_id, actions=(action,))
 
@@ -191,31 +192,20 @@ def _session(text: str | None) -> UUID | None:
     return UUID(text)
 
 
-def _asset(code: str, context: Context) -> Asset:
-    try:
-        return context.account.assets.get(code)
-    except UnknownAsset:
-        raise CroupierError(UNKNOWN_ASSET, "no asset has this code", field="currency") from None
-
-
 def _amount(text: str, asset: Asset, field: str) -> int:
     """Minor units of an amount greater than zero; leading zeros, which the contract allows, are dropped first."""
     if len(text) > wire.MAX_AMOUNT or _AMOUNT.fullmatch(text) is None:
-        raise _malformed(field, "it must be digits with at most 16 decimals, 40 characters in all")
+        raise malformed(field, "it must be digits with at most 16 decimals, 40 characters in all")
     whole, point, fraction = text.partition(".")
     try:
         minor = parse_decimal(f"{whole.lstrip('0') or '0'}{point}{fraction}", asset)
     except MalformedAmount as error:
-        raise _malformed(field, str(error)) from None
+        raise malformed(field, str(error)) from None
     except AmountNotRepresentable as error:
         raise CroupierError(AMOUNT_NOT_REPRESENTABLE, str(error), field=field) from None
     if minor == 0:
-        raise _malformed(field, "it must be greater than zero")
+        raise malformed(field, "it must be greater than zero")
     return minor
-
-
-def _malformed(field: str, detail: str) -> CroupierError:
-    return CroupierError(MALFORMED, f"{field}: {detail}", field=field)
 
 
 def _salvage(body: bytes, context: Context, error: CroupierError) -> RefuseCredit | None:
@@ -224,8 +214,8 @@ def _salvage(body: bytes, context: Context, error: CroupierError) -> RefuseCredi
     try:
         document = decode_strict(_ANY, body, context.limits)
         credits = [one for one in document["transactions"] if one["type"] == credit]
-        player_id = msgspec.convert(document["account_id"], wire.Name)
-        reference = msgspec.convert(credits[0]["id_provider"], wire.Name)
+        player_id = msgspec.convert(document["account_id"], Name)
+        reference = msgspec.convert(credits[0]["id_provider"], Name)
         amounts = ", ".join(str(one.get("amount", "not given")) for one in credits)
     except (CroupierError, msgspec.ValidationError, LookupError, TypeError, AttributeError):
         return None
@@ -234,5 +224,5 @@ def _salvage(body: bytes, context: Context, error: CroupierError) -> RefuseCredi
         reference=reference,
         code=error.kind.code,
         detail=f"{context.operation.name} with {len(credits)} credits: {error.detail}",
-        amount_text=amounts[: wire.MAX_NAME],
+        amount_text=amounts[:MAX_NAME],
     )

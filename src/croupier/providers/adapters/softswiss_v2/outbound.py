@@ -15,7 +15,6 @@ from croupier.providers.adapters.softswiss_v2.manifest import MANIFEST
 from croupier.providers.contract import (
     GameList,
     LaunchAnswer,
-    Launched,
     LaunchOrder,
     LaunchRefused,
     LaunchUnknown,
@@ -29,6 +28,7 @@ from croupier.providers.contract import (
     TransportFault,
 )
 from croupier.providers.strict_json import JsonLimits, decode_strict
+from croupier.providers.vocabulary import launched
 from croupier_signing import sign_raw_hmac
 
 LAUNCH_PATH: Final = "/api/v1/softswiss/launcher/real"
@@ -43,7 +43,6 @@ _REFUSING: Final = frozenset({400, 403})
 _LOCALE: Final = re.compile(r"[A-Za-z]{2}(?:[-_][A-Za-z]{2})?|en-soc")
 _LANGUAGE: Final = re.compile(r"([A-Za-z]{2})[-_].+")
 _CLIENTS: Final = {"mobile": "mobile", "tablet": "mobile", "desktop": "desktop"}
-_URL: Final = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(?:[/?#][!#-;=?-\[\]_a-z~]*)?")
 _GAME_LIMITS: Final = JsonLimits(max_keys=200_000)
 _LAUNCH_REPLY: Final = msgspec.json.Decoder(wire.LaunchReply)
 _LAUNCH_REFUSAL: Final = msgspec.json.Decoder(wire.LaunchRefusal)
@@ -104,7 +103,7 @@ def _read_opened(body: bytes) -> LaunchAnswer:
         url = decode_strict(_LAUNCH_REPLY, body).launch_url
     except CroupierError:
         return LaunchUnknown("reply_not_understood")
-    return Launched(url) if _URL.fullmatch(url) is not None else LaunchUnknown("launch_url_not_usable")
+    return launched(url)
 
 
 def _read_refused(answer: Reply) -> LaunchAnswer:

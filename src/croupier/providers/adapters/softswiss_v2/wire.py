@@ -10,13 +10,10 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-MAX_NAME: Final = 128
-MAX_AMOUNT: Final = 40
-# JSON Schema reads patterns as ECMA-262 does, and `$` alone would let a last line feed through in Python.
-_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]+(?![\s\S])"
+from croupier.providers.vocabulary import Name
 
-Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=_NO_CONTROLS)]
-"""An id that is the provider's, or the operator's as it was given at launch."""
+MAX_AMOUNT: Final = 40
+
 
 Currency = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]{2,31}(?![\s\S])", examples=["EUR", "CUSTOM_WIN"])]
 

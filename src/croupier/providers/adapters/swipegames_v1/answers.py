@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from croupier.errors import AMOUNT_NOT_REPRESENTABLE, MALFORMED, UNKNOWN_SESSION
-from croupier.ids import JOURNAL, render_id
+from croupier.ids import render_id
 from croupier.money import render_decimal
 from croupier.moneypath.outcomes import (
     INSUFFICIENT_FUNDS,
@@ -26,13 +26,12 @@ from croupier.moneypath.outcomes import (
 from croupier.providers.adapters.swipegames_v1 import wire
 from croupier.providers.contract import Context, Decoded, Failure, ProviderAccount, Reply
 from croupier.providers.verification import Headers
+from croupier.providers.vocabulary import DECISION, transaction_id
 
 FINAL: Final = 400
 UNAUTHORIZED: Final = 401
 NOT_FOUND: Final = 404
 UNDECIDED: Final = 500
-REFERENCE: Final = "ref"
-"""The prefix of our transaction ids for decisions that moved nothing."""
 
 NOBODY: Final = UUID("b6f0c1de-6f0b-5f5e-9d4e-3a0c8f6a7d21")
 """The namespace of the ids under which refunds of nobody's bets are answered."""
@@ -107,7 +106,7 @@ def encode_outcomes(decoded: Decoded, outcomes: tuple[Outcome, ...], context: Co
     balance = _balance(outcome, context.account)
     if decoded.operation.name == "balance":
         return _reply(200, wire.BalanceReply(balance))
-    return _reply(200, wire.MoneyReply(balance, _our_id(outcome)))
+    return _reply(200, wire.MoneyReply(balance, transaction_id(outcome)))
 
 
 def encode_failure(failure: Failure) -> Reply:
@@ -118,7 +117,7 @@ def encode_failure(failure: Failure) -> Reply:
     kind, operation = failure.error.kind, failure.operation
     is_refund = operation is not None and operation.name == "refund"
     if kind is UNKNOWN_SESSION and is_refund and isinstance(failure.echo, UUID):
-        return _reply(200, wire.MoneyReply("0", render_id(REFERENCE, uuid5(NOBODY, str(failure.echo)))))
+        return _reply(200, wire.MoneyReply("0", render_id(DECISION, uuid5(NOBODY, str(failure.echo)))))
     status, body = ERRORS[kind.code]
     if kind.code in _TELLING:
         body = msgspec.structs.replace(body, details=failure.error.detail)
@@ -132,12 +131,6 @@ def _balance(outcome: Outcome, account: ProviderAccount) -> str:
     if minor is None or outcome.asset is None:
         return "0"
     return render_decimal(minor, account.assets.get(outcome.asset))
-
-
-def _our_id(outcome: Outcome) -> str:
-    if outcome.journal_id is not None:
-        return render_id(JOURNAL, outcome.journal_id)
-    return outcome.reference if outcome.decision_id is None else render_id(REFERENCE, outcome.decision_id)
 
 
 def _reply(status: int, body: wire.BalanceReply | wire.MoneyReply | wire.ErrorReply) -> Reply:

@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, structs
 
-from croupier.errors import AMOUNT_NOT_REPRESENTABLE, MALFORMED, UNKNOWN_ASSET, UNKNOWN_SESSION, CroupierError
+from croupier.errors import AMOUNT_NOT_REPRESENTABLE, UNKNOWN_ASSET, UNKNOWN_SESSION, CroupierError
 from croupier.ids import SESSION, MalformedId, parse_id
 from croupier.money import AmountNotRepresentable, MalformedAmount, UnknownAsset, parse_decimal
 from croupier.moneypath.commands import Action, Bet, ReadBalance, RefuseCredit, Rollback, Win, WinKind
@@ -23,6 +23,7 @@ from croupier.providers.adapters.swipegames_v1 import wire
 from croupier.providers.contract import Context, Decoded, DecodeRefused, Seat, Unseated
 from croupier.providers.strict_json import decode_tolerant
 from croupier.providers.verification import Verified
+from croupier.providers.vocabulary import MAX_NAME, malformed
 from croupier_signing import canonical_query
 
 REGULAR: Final = "regular"
@@ -73,7 +74,7 @@ def _lost_win(body: wire.WinBody) -> RefuseCredit:
         reference=str(body.tx_id),
         code=UNKNOWN_SESSION.code,
         detail=f"win: no session {body.session_id}",
-        amount_text=body.amount[: wire.MAX_NAME],
+        amount_text=body.amount[:MAX_NAME],
     )
 
 
@@ -184,13 +185,13 @@ def _session(text: str) -> UUID | None:
 
 def _is_free(kind: str) -> bool:
     if kind not in (REGULAR, FREE):
-        raise _malformed("type", "it must be regular or free")
+        raise malformed("type", "it must be regular or free")
     return kind == FREE
 
 
 def _check_amount(text: str) -> None:
     if len(text) > wire.MAX_AMOUNT or _AMOUNT.fullmatch(text) is None:
-        raise _malformed("amount", "it must be digits, an optional point with digits after, no leading zero")
+        raise malformed("amount", "it must be digits, an optional point with digits after, no leading zero")
 
 
 def _amount(request: Request, seat: Seat) -> int:
@@ -199,15 +200,11 @@ def _amount(request: Request, seat: Seat) -> int:
     try:
         return parse_decimal(text, request.context.account.assets.get(seat.asset))
     except MalformedAmount as error:
-        raise _malformed("amount", str(error)) from None
+        raise malformed("amount", str(error)) from None
     except AmountNotRepresentable as error:
         raise CroupierError(AMOUNT_NOT_REPRESENTABLE, str(error), field="amount") from None
     except UnknownAsset:
         raise CroupierError(UNKNOWN_ASSET, "the session's currency is not configured any more") from None
-
-
-def _malformed(field: str, detail: str) -> CroupierError:
-    return CroupierError(MALFORMED, f"{field}: {detail}", field=field)
 
 
 def _salvage(request: Request, seat: Seat, error: CroupierError) -> RefuseCredit | None:
@@ -220,5 +217,5 @@ def _salvage(request: Request, seat: Seat, error: CroupierError) -> RefuseCredit
         reference=str(body.tx_id),
         code=error.kind.code,
         detail=f"{request.context.operation.name}: {error.detail}",
-        amount_text=body.amount[: wire.MAX_NAME],
+        amount_text=body.amount[:MAX_NAME],
     )

@@ -19,7 +19,6 @@ from croupier.providers.adapters.swipegames_v1.manifest import (
 from croupier.providers.contract import (
     GameList,
     LaunchAnswer,
-    Launched,
     LaunchOrder,
     LaunchRefused,
     LaunchUnknown,
@@ -34,6 +33,7 @@ from croupier.providers.contract import (
 )
 from croupier.providers.manifest import Setting
 from croupier.providers.strict_json import JsonLimits, decode_strict
+from croupier.providers.vocabulary import launched
 from croupier_signing import canonicalise, sign_canonical_body, sign_canonical_query
 
 LAUNCH_PATH: Final = "/create-new-game"
@@ -46,7 +46,6 @@ GAMES_S: Final = MANIFEST.deadline_s("list_games") or 20.0
 _UNDECIDED: Final = frozenset({401, 408, 409, 425, 429})
 _MOBILE: Final = frozenset({"mobile", "tablet"})
 _LOCALE: Final = re.compile(r"([A-Za-z]{2,3})(?:-[A-Za-z]{4})?(?:-([A-Za-z]{2}))?(?:-.*)?")
-_URL: Final = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(?:[/?#][!#-;=?-\[\]_a-z~]*)?")
 _GAME_LIMITS: Final = JsonLimits(max_keys=200_000)
 _LAUNCH_REPLY: Final = msgspec.json.Decoder(wire.LaunchReply)
 _LAUNCH_REFUSAL: Final = msgspec.json.Decoder(wire.LaunchRefusal)
@@ -108,7 +107,7 @@ def _read_opened(body: bytes) -> LaunchAnswer:
         url = decode_strict(_LAUNCH_REPLY, body).game_url
     except CroupierError:
         return LaunchUnknown("reply_not_understood")
-    return Launched(url) if _URL.fullmatch(url) is not None else LaunchUnknown("launch_url_not_usable")
+    return launched(url)
 
 
 def _read_refused(answer: Reply) -> LaunchAnswer:

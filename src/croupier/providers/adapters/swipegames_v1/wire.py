@@ -10,9 +10,9 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-MAX_NAME: Final = 128
+from croupier.providers.vocabulary import MAX_NAME, Name
+
 MAX_AMOUNT: Final = 64
-_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]+(?![\s\S])"
 _NAMES: Final = {
     "session_id": "sessionID",
     "tx_id": "txID",
@@ -27,7 +27,6 @@ _NAMES: Final = {
     "gs_id": "gsID",
 }
 
-Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=_NO_CONTROLS)]
 SessionId = Annotated[
     str, Meta(description="As it was given at launch.", extra_json_schema={"pattern": "^ses_[0-9a-f]{32}$"})
 ]
