@@ -238,7 +238,8 @@ def test_the_demo_is_summed_up(watched: Watched, after_demo: str) -> None:
     for invariant in ("I1", "I2", "I3", "I5", "I7", "I8", "I10"):
         row = watched.page.locator(".claims dt", has_text=re.compile(f"^{invariant} "))
         expect(row.locator("xpath=following-sibling::dd[1]")).to_have_text("held")
-    assert watched.page.locator(".broken").count() == 0
+    # A forged call may leave work for finance, which the tiles show; nothing of the demo itself may be broken.
+    assert watched.page.locator("#demo .broken").count() == 0
     watched.require_no_complaint()
 
 
@@ -248,7 +249,12 @@ def test_the_keyboard_reaches_everything_that_can_be_followed(watched: Watched, 
     for _ in range(watched.page.locator("a[href], [tabindex='0']").count()):
         watched.page.keyboard.press("Tab")
         reached.append(watched.page.evaluate(FOCUS))
-    assert [one["name"] for one in reached] == ["numbers as JSON", "metrics", "accounts"]
+    assert [one["name"] for one in reached] == [
+        "numbers as JSON",
+        "metrics",
+        "accounts",
+        "accounts-at-providers",
+    ]
     assert all(one["outline"] >= 2 for one in reached), "the outline can be seen"
 
 
@@ -281,3 +287,12 @@ def test_the_page_says_when_the_gateway_is_gone(watched: Watched, tmp_path: Path
         watched.open(addresses.admin)
         watched.wait_for_refresh()
     expect(watched.page.get_by_role("status")).to_contain_text("not live", timeout=PATIENCE_MS)
+
+
+def test_it_says_how_each_providers_calls_are_proven(watched: Watched, house: House) -> None:
+    watched.open(house.addresses.admin)
+    row = watched.page.locator("#accounts-at-providers tbody tr").first
+    expect(row.locator("th")).to_have_text("sandbox")
+    expect(row).to_contain_text("Croupier native protocol")
+    expect(row).to_contain_text("every header but Authorization")
+    expect(row.locator("code").first).to_have_text("sandbox-in-1")
