@@ -195,3 +195,11 @@ def test_an_error_tells_the_balance_where_it_is_known(desk):
     error = desk.refusal(bet(amount=50))
     assert error.kind.code == "reference_conflict"
     assert error.balance == (900, ASSET)
+
+
+def test_a_call_that_rolls_back_its_own_later_action_is_refused_whole(desk):
+    """The tombstone would be the call's own: taking the call back takes it away, and the rest must not stand."""
+    error = desk.refusal(bet("a"), rollback("x", "r"), bet("x", 5))
+    assert (error.kind.code, error.field) == ("malformed", "target_reference")
+    assert desk.balance() == 1_000
+    assert all(desk.reference(name) is None for name in ("a", "r", "x"))

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import structs
 
-from croupier.errors import IDEMPOTENCY_KEY_REUSED, TOKEN_EXPIRED, UNKNOWN_PLAYER, CroupierError
+from croupier.errors import IDEMPOTENCY_KEY_REUSED, MALFORMED, TOKEN_EXPIRED, UNKNOWN_PLAYER, CroupierError
 from croupier.moneypath.commands import (
     Action,
     Bet,
@@ -49,6 +49,7 @@ from croupier.play.session import is_open_for_play
 from croupier.wallet.accounts import wallet_of
 
 UNDONE: Final = "undone_with_its_call"
+OUT_OF_ORDER: Final = "the call rolls back an action of its own that comes later; nothing was applied"
 
 Answer = tuple[Outcome, ...] | CroupierError
 """What a call gets: one outcome for each action, or one error for all of it."""
@@ -72,6 +73,9 @@ def decide_call(facts: Facts, call: Call, stamp: Stamp) -> Answer:
             if verdict.effects is not None and verdict.effects.claim is not None:
                 # A tombstone's decline stands alone, and may close a round that the undone actions had changed.
                 verdict = decide_action(facts, call, action, stamp)
+                if verdict.is_approved:
+                    # The tombstone was the call's own: what it undoes must not come after.
+                    verdict = refuse(CroupierError(MALFORMED, OUT_OF_ORDER, field="target_reference"))
             verdict = _with_untouched_balance(facts, call, verdict)
             verdict = _with_undone_credits(call, verdict, outcomes, stamp)
         if verdict.effects is not None:
