@@ -27,6 +27,7 @@ ADAPTERS: list[Adapter] = list(find_adapters().values())
 FOLDER = Path(croupier.providers.__file__).parent
 ALLOWED_IMPORTS = {
     "__future__",
+    "base64",
     "collections.abc",
     "croupier.errors",
     "croupier.ids",

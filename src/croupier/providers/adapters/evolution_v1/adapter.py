@@ -7,7 +7,7 @@ from typing import Final
 
 from croupier.errors import METHOD_NOT_ALLOWED, UNKNOWN_PATH, CroupierError
 from croupier.moneypath.outcomes import Outcome
-from croupier.providers.adapters.evolution_v1 import launch
+from croupier.providers.adapters.evolution_v1 import launch, rounds
 from croupier.providers.adapters.evolution_v1.answers import render_answer, render_failure
 from croupier.providers.adapters.evolution_v1.decode import decode_request
 from croupier.providers.adapters.evolution_v1.manifest import MANIFEST
@@ -26,6 +26,7 @@ from croupier.providers.contract import (
     QuestionAnswer,
     QuestionUnanswered,
     Reply,
+    ShowRound,
     TransportFault,
 )
 from croupier.providers.manifest import Manifest
@@ -89,11 +90,13 @@ class EvolutionV1:
     def build_question(
         self, question: Question, account: ProviderAccount, attempt: Attempt
     ) -> OutboundRequest | None:
-        """Nothing is asked besides a launch."""
-        return None
+        """The details of a round; nothing else is offered."""
+        return rounds.build_details(question, account) if isinstance(question, ShowRound) else None
 
     def read_answer(self, question: Question, answer: Reply | TransportFault) -> QuestionAnswer:
-        """Nothing was asked."""
+        """The page of a round."""
+        if isinstance(question, ShowRound):
+            return rounds.read_details(question, answer)
         return QuestionUnanswered("not_asked")
 
 

@@ -43,6 +43,7 @@ MANIFEST: Final = Manifest(
             Capability.JACKPOT_WIN,
             Capability.PROMO_WIN,
             Capability.LAUNCH,
+            Capability.ROUND_DETAILS,
             Capability.SESSION_CHECK,
         }
     ),
