@@ -22,7 +22,7 @@ from e2e.processes import CROUPIER, Addresses, environment, free_addresses
 
 pytestmark = pytest.mark.xdist_group("demo")
 
-PLAYERS, ROUNDS = 12, 10
+PLAYERS, ROUNDS = 30, 30
 LONGEST_S = 300
 FINAL = {"settled", "cancelled", "failed"}
 

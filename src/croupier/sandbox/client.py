@@ -126,7 +126,7 @@ class GatewayClient:
         except NoReply as fault:
             return None, fault.why, True
         reply = self.wire.read_reply(call, received)
-        if reply.meaning is not Meaning.REPEAT:
+        if reply.meaning is not Meaning.REPEAT or reply.status in policy.answers:
             return reply, None, False
         # A 5xx or a reply that makes no sense may come after a decision; the other refusals come before it.
         return reply, f"status_{reply.status}", reply.status == 200 or reply.status >= 500

@@ -282,15 +282,15 @@ class _Hand:
         judged = self._calls[Move.BET_WIN if Move.BET_WIN in self._calls else Move.BET]
         if kind is not Attack.REPLAYED:
             judged = stage.wire.render_call(self._round, Move.BET)
+        owed = stage.wire.attacks[kind]
         answer = await stage.client.persist(
             lambda attempt: forge(
                 kind, stage.wire, self._round, accepted, stage.client.stamp(attempt), tag=tag
             ),
             judged,
-            ATTACK_POLICY,
+            replace(ATTACK_POLICY, answers=frozenset(one.status for one in owed)),
         )
         stage.tally.add_answers([answer], is_money=False)
-        owed = stage.wire.attacks[kind]
         if owed:
             stage.tally.add_attack(kind, owed, answer.reply)
         else:

@@ -106,7 +106,7 @@ class RetryPolicy(Struct, frozen=True):
     """How patient a caller is; all times in seconds.
 
     A wait is drawn from 0 to `first_wait_s` doubled per attempt, at most `longest_wait_s`; a `Retry-After` is
-    honoured up to `longest_retry_after_s`.
+    honoured up to `longest_retry_after_s`. Statuses in `answers` end it, whatever they say otherwise.
     """
 
     attempt_s: float = 5.0
@@ -115,6 +115,7 @@ class RetryPolicy(Struct, frozen=True):
     first_wait_s: float = 0.05
     longest_wait_s: float = 2.0
     longest_retry_after_s: float = 5.0
+    answers: frozenset[int] = frozenset()
 
 
 class NonceMemory:

@@ -42,6 +42,8 @@ LAUNCH_WINDOW_S: Final = 60
 _REFUSED: Final = (Expected(200, "INTERNAL_ERROR"),)
 # What a bad signature is answered with is not published.
 _UNTRUSTED: Final = (*_REFUSED, Expected(400, None), Expected(401, None), Expected(403, None))
+# An earlier copy of the same bytes may have been decided, so an operator may also leave it open.
+_MAYBE_DECIDED: Final = (*_UNTRUSTED, Expected(500, None))
 _NEEDED: Final = ("session_id", "player_id", "game_uuid", "currency")
 
 
@@ -69,8 +71,8 @@ class SlotegratorWire(ForeignWire):
         Attack.FORGED_KEY: _UNTRUSTED,
         Attack.TAMPERED_BODY: _UNTRUSTED,
         Attack.TAMPERED_AMOUNT: _UNTRUSTED,
-        Attack.REPLAYED: _UNTRUSTED,
-        Attack.STALE: _UNTRUSTED,
+        Attack.REPLAYED: _MAYBE_DECIDED,
+        Attack.STALE: _MAYBE_DECIDED,
         Attack.DUPLICATE_KEY: _UNTRUSTED,
         Attack.CONFLICT: _REFUSED,
         Attack.WRONG_GAME: _REFUSED,
