@@ -108,6 +108,9 @@ REFERENCE_CONFLICT: Final = _final("reference_conflict", 409, "This reference wa
 SESSION_MISMATCH: Final = _final(
     "session_mismatch", 409, "Session, player, asset, game and key do not belong together"
 )
+DELIVERY_ID_REUSED: Final = _final(
+    "delivery_id_reused", 409, "This webhook id was used for another body"
+)
 TARGET_ROLLED_BACK: Final = _final("target_rolled_back", 409, "The bet this belongs to was rolled back")
 TARGET_SETTLED: Final = _final("target_settled", 409, "The bet this belongs to is settled already")
 TOKEN_EXPIRED: Final = _final("token_expired", 409, "This session token is not good any more")
@@ -126,6 +129,7 @@ IDEMPOTENCY_KEY_REUSED: Final = _final(
 CONTRACT_MISSING: Final = ErrorKind(
     "contract_missing", 409, Retry.HUMAN, MoneyMoved.NO, "No contract covers this provider, game and asset"
 )
+BACKLOGGED: Final = _later("backlogged", 429, "Too many of this provider's webhooks wait already")
 OVERLOADED: Final = _later("overloaded", 503, "Croupier is at its limit; repeat the request")
 UNAVAILABLE: Final = _later("unavailable", 503, "The database could not be reached in time")
 INTERNAL: Final = ErrorKind(

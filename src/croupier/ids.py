@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 import zlib
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +16,9 @@ SESSION: Final = "ses"
 ROUND: Final = "rnd"
 JOURNAL: Final = "jrn"
 BREAK: Final = "brk"
+DELIVERY: Final = "dlv"
 REQUEST: Final = "req"
+EVENT: Final = "evt"
 
 _HEX_DIGITS: Final = 32
 _SOURCE: Final = random.Random()  # noqa: S311 (ids are never credentials)
@@ -61,6 +64,11 @@ class IdSource:
 def _layout(tick: int, noise: int, bucket: int) -> int:
     milliseconds, counter = tick >> 12, tick & 0xFFF
     return (milliseconds << 80) | (0x7 << 76) | (counter << 64) | (0b10 << 62) | (noise << 8) | bucket
+
+
+def first_id(at: datetime) -> UUID:
+    """A value that no id made before this instant exceeds, and every id made after it does."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 def render_id(prefix: str, value: UUID) -> str:

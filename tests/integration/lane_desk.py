@@ -189,6 +189,15 @@ async def read_value(url: str, sql: str, *arguments: Any) -> Any:
         await connection.close()
 
 
+async def read_rows(url: str, sql: str, *arguments: Any) -> list[Any]:
+    """Every row."""
+    connection = await connect_owner(url)
+    try:
+        return list(await connection.fetch(sql, *arguments))
+    finally:
+        await connection.close()
+
+
 async def balance_of(url: str, player_id: str) -> int:
     """What a player's wallet holds, in minor units."""
     sql = "SELECT balance FROM account WHERE owner = $1 AND kind = 'player_wallet' AND asset = $2"

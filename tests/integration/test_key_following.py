@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -27,8 +28,12 @@ from croupier.governance.keys import (
     decide_publish,
     decide_revoke,
 )
-from croupier.providers.adapters.croupier_v1 import ADAPTER
-from croupier.providers.contract import Attempt, LaunchOrder
+from croupier.ids import IdSource
+from croupier.moneypath.commands import Call
+from croupier.moneypath.outcomes import APPROVED, OK, Outcome
+from croupier.providers.callbacks import Callbacks, Edge
+from croupier.providers.client import ProviderClient
+from croupier.providers.contract import LaunchOrder, LaunchRefused, ListGames
 from croupier.providers.verification import RawRequest
 from croupier.runtime.accounts import build_accounts
 from croupier.runtime.config import Config, ProviderKey, load_config
@@ -413,22 +418,73 @@ def signed_call(key: SigningKey) -> RawRequest:
     )
 
 
+class Caller:
+    """One signed call to the callbacks, whose body arrives when `body_comes` lets it."""
+
+    def __init__(self, accounts: LiveAccounts) -> None:
+        self.statuses: list[int] = []
+        edge = Edge(
+            accounts=accounts,
+            submit=approve,
+            find_seat=nobody_sits,
+            new_token=random_nonce,
+            ids=IdSource(),
+            now=utc_now,
+            observe=lambda record: self.statuses.append(record.status),
+            note_key=accounts.note_key,
+        )
+        self._app = Callbacks(edge)
+
+    async def call(self, raw: RawRequest, body_comes: Callable[[], Awaitable[None]]) -> int:
+        async def receive() -> dict[str, Any]:
+            await body_comes()
+            return {"type": "http.request", "body": raw.body}
+
+        async def send(message: Any) -> None:
+            """The status is what telemetry is told."""
+
+        headers = [*raw.headers, (b"content-type", b"application/json")]
+        scope = {
+            "type": "http",
+            "method": raw.method,
+            "path": raw.path.decode(),
+            "raw_path": raw.path,
+            "query_string": b"",
+            "headers": headers,
+        }
+        await self._app(scope, receive, send)
+        return self.statuses[-1]
+
+
+async def approve(call: Call) -> tuple[Outcome, ...]:
+    return tuple(Outcome(APPROVED, OK, "") for _ in call.actions)
+
+
+async def nobody_sits(provider: str, session_id: UUID | None, references: tuple[str, ...]) -> None:
+    """The native protocol names its player."""
+
+
+async def at_once() -> None:
+    """The body is there already."""
+
+
 async def test_a_call_under_way_does_not_outlive_its_key(
     connection: asyncpg.Connection, config: Config
 ) -> None:
     """Its account was looked up while its key was good, and its body took its time."""
     uses = KeyUses()
-    keyring = await load_keyring(connection, config, {})
-    accounts = live(config, keyring, uses)
-    account, adapter = accounts["sandbox"]
-    key = account.inbound_keys[OLD]
+    accounts = live(config, await load_keyring(connection, config, {}), uses)
+    key = accounts["sandbox"][0].inbound_keys[OLD]
     assert isinstance(key, SigningKey)
-    assert adapter.verify(signed_call(key), account, utc_now()).key_id == OLD
-    await revoke(connection, OLD)
-    take(accounts, config, await load_keyring(connection, config, {}))
-    with pytest.raises(CroupierError) as refused:
-        adapter.verify(signed_call(key), account, utc_now())
-    assert refused.value.reason == "mismatch"
+    caller = Caller(accounts)
+
+    async def once_it_is_revoked() -> None:
+        await revoke(connection, OLD)
+        take(accounts, config, await load_keyring(connection, config, {}))
+
+    # Verified, and then not decodable: what counts here is that it was verified.
+    assert await caller.call(signed_call(key), at_once) == 400
+    assert await caller.call(signed_call(key), once_it_is_revoked) == 401
     (use,) = uses.take()
     assert (use.key_id, use.ok, use.refused) == (OLD, 1, 1)
 
@@ -438,45 +494,38 @@ async def test_calls_that_name_no_key_of_the_provider_are_counted_for_nobody(
 ) -> None:
     uses = KeyUses()
     accounts = live(config, await load_keyring(connection, config, {}), uses)
-    account, adapter = accounts["sandbox"]
+    caller = Caller(accounts)
     unsigned = replace(signed_call(SigningKey("nobody", SECRET.encode())), headers=())
     malformed = replace(unsigned, headers=((b"authorization", b"nonsense"),))
     for raw in (unsigned, malformed, signed_call(SigningKey("nobody", SECRET.encode()))):
-        with pytest.raises(CroupierError):
-            adapter.verify(raw, account, utc_now())
+        assert await caller.call(raw, at_once) == 401
     assert uses.take() == []
 
 
-async def test_without_an_outbound_key_a_launch_is_answered_503(
+async def test_without_an_outbound_key_nothing_is_sent_and_the_operator_is_told_what_to_do(
     connection: asyncpg.Connection, config: Config
 ) -> None:
     uses = KeyUses()
     order = LaunchOrder(
         session_id="ses_1", player_id="alice", game_id="dice", asset="EUR", country="MT", correlation_id="c"
     )
-    attempt = Attempt(timestamp_s=int(time.time()), nonce=random_nonce())
     accounts = live(config, await load_keyring(connection, config, {}), uses)
+    client = ProviderClient(utc_now, note_signed=accounts.note_signed)
     account, adapter = accounts["sandbox"]
-    assert b"sandbox-out-1" in dict(adapter.build_launch(order, account, attempt).headers)[b"authorization"]
-    assert uses.take()[0].key_id == "sandbox-out-1"
+    nowhere = replace(account, base_url="http://127.0.0.1:9")
+    assert await client.launch(nowhere, adapter, order) == LaunchRefused("unreachable")
+    assert [use.key_id for use in uses.take()] == ["sandbox-out-1"]
     await revoke(connection, "sandbox-out-1")
     keyring = await load_keyring(connection, config, {})
     take(accounts, config, keyring)
-    account, adapter = accounts["sandbox"]
-    with pytest.raises(CroupierError) as refused:
-        adapter.build_launch(order, account, attempt)
-    assert refused.value.kind.status == 503
+    for ask in (client.launch(*accounts["sandbox"], order), client.ask(*accounts["sandbox"], ListGames())):
+        with pytest.raises(CroupierError, match="publish and promote an outbound key") as refused:
+            await ask
+        assert refused.value.kind.status == 503
+    await client.close()
+    assert uses.take() == []
     told = {finding.detail for finding in judge_keys(config, keyring.facts, utc_now())}
     assert "sandbox-out-1 of the configuration file is revoked, and stays revoked" in told
     assert "provider sandbox has no key that signs our calls" in told
     late = judge_keys(config, keyring.facts, utc_now() + timedelta(days=91))
     assert any(OLD in finding.detail and "was due on" in finding.detail for finding in late)
-
-
-def test_a_watched_adapter_is_otherwise_the_adapter(config: Config) -> None:
-    accounts = live(config, Keyring(), KeyUses())
-    assert list(accounts) == ["sandbox"]
-    assert len(accounts) == 1
-    assert accounts.get("nobody", (None, None)) == (None, None)
-    _, adapter = accounts["sandbox"]
-    assert adapter.manifest is ADAPTER.manifest

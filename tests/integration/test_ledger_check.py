@@ -61,7 +61,21 @@ def cash(reference: str, by: int) -> str:
     return f"UPDATE posting SET amount = amount + {by} WHERE entry_id = {entry} AND kind = 'operator_cash'"
 
 
+DELIVERY = """
+INSERT INTO delivery (bucket, provider, delivery_id, id, type, path, headers, body, body_digest, key_id, verified_as,
+    signed_at, received_at, correlation_id)
+VALUES (0, 'acme', 'msg-1', '00000000-0000-7000-8000-0000000000ff', 'round.completed', '/webhooks/acme', '{}', '', '',
+    'key-1', 'standard_webhooks', now(), now(), '')"""
+QUEUED = f"""
+INSERT INTO inbox_queue (bucket, id, provider, order_key, claimable_at, received_at)
+VALUES (0, {GHOST}, 'acme', 'r1', now(), now())"""
+FINISHED = f"""
+INSERT INTO delivery_result (bucket, id, replay, provider, result, code, attempts, finished_at)
+VALUES (0, {GHOST}, '00000000-0000-0000-0000-000000000000', 'acme', 'applied', 'ok', 1, now())"""
+
 TAMPERINGS: list[tuple[str, set[str], list[str]]] = [
+    ("deliveries_are_accounted_for", set(), [DELIVERY]),
+    ("deliveries_are_accounted_for", set(), [DELIVERY, QUEUED, FINISHED]),
     ("entries_sum_to_zero", set(), [cash("d1", 1), cash("d2", -1)]),
     (
         "entries_have_postings",
@@ -223,7 +237,7 @@ async def test_healthy_books_pass_every_check(database_url: str) -> None:
     assert broken(report) == {}
     assert report.is_held
     assert [found.name for found in report.checks] == list(CHECKS)
-    assert report.invariants() == {"I1": "held", "I2": "held", "I5": "held"}
+    assert report.invariants() == {"I1": "held", "I2": "held", "I4": "held", "I5": "held"}
     assert report.totals.assets["EUR"]["operator_clearing"] == "5", (
         "only the active session's stake is in clearing"
     )

@@ -183,12 +183,13 @@ async def test_the_duties_purge_tokens_from_their_start(
         await give(desk, seat, "new", replaces="old")
     stop = asyncio.Event()
     later = NOW + REPLACED_TOKENS_FOR + MOMENT
-    running = asyncio.create_task(run_duties(pool, IDS, lambda: later, stop))
-    try:
-        await wait_until(lambda: only_the_new_one(database_url))
-    finally:
-        stop.set()
-        await running
+    async with open_desk(database_url) as desk:
+        running = asyncio.create_task(run_duties(pool, desk.lanes.submit, IDS, lambda: later, stop))
+        try:
+            await wait_until(lambda: only_the_new_one(database_url))
+        finally:
+            stop.set()
+            await running
 
 
 async def only_the_new_one(url: str) -> bool:

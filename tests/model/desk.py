@@ -42,6 +42,7 @@ class Desk:
     def __init__(self, *players: str) -> None:
         self.facts = Facts()
         self.facts.players.update(players or (PLAYER, OTHER_PLAYER))
+        self.facts.has_notices = True
         self.now: datetime = NOW
         self._ids = IdSource()
 

@@ -57,6 +57,11 @@ class PublicKey:
         """Whether the schemes that sign with RSA can use it."""
         return isinstance(self.material, rsa.RSAPublicKey)
 
+    @property
+    def is_ed25519(self) -> bool:
+        """Whether the schemes that sign with Ed25519 can use it."""
+        return isinstance(self.material, ed25519.Ed25519PublicKey)
+
     def __repr__(self) -> str:
         return f"PublicKey(id={self.id!r}, {_describe(self.material)})"
 

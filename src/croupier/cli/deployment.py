@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
+import structlog
 import typer
 import uvloop
 
 from croupier.cli.output import CommandFailed, Output, output_of
 from croupier.cli.settings import settings_of
-from croupier.ids import IdSource
+from croupier.runtime.background import Background
 from croupier.runtime.config import Config, ConfigProblems
 from croupier.runtime.config.starter import write_starter
-from croupier.runtime.database import connect_owner, create_pool, ensure_database
+from croupier.runtime.database import connect_owner, ensure_database
 from croupier.runtime.doctor import examine
-from croupier.runtime.duties import run_duties
 from croupier.runtime.embedded import EmbeddedServer
 from croupier.runtime.migrations import MigrationError, PhaseChoice, apply, plan
 from croupier.runtime.serving import serve_deployment
 from croupier.runtime.supervisor import DATABASE, NotReady, running_database
 from croupier.telemetry.logs import set_up_logs
+
+_log = structlog.get_logger("croupier.work")
 
 MARKS: Final = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
@@ -69,7 +69,7 @@ def serve(
 
 
 def work(context: typer.Context) -> None:
-    """Run the background duties alone; any number of hosts may do so beside `croupier serve`.
+    """Run the inbox, the outbox and the duties alone; any number of hosts may do so beside `croupier serve`.
 
     Example: croupier work
     """
@@ -78,14 +78,9 @@ def work(context: typer.Context) -> None:
 
 async def _work(config: Config) -> None:
     set_up_logs(log_format=config.telemetry.log_format, level=config.telemetry.log_level)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         async with running_database(config) as (url, _):
-            pool = await create_pool(url, min_size=1, max_size=4)
-            await run_duties(pool, IdSource(), lambda: datetime.now(UTC), stop)
-            pool.terminate()
+            await Background(config, url).run(on_ready=lambda: _log.info("working"))
     except NotReady as error:
         raise CommandFailed(str(error)) from None
 

@@ -11,6 +11,7 @@ import typer
 
 from croupier.cli.output import CommandFailed, Output, output_of
 from croupier.cli.settings import settings_of
+from croupier.errors import CroupierError
 from croupier.providers.client import ProviderClient
 from croupier.providers.contract import (
     Done,
@@ -105,6 +106,8 @@ def _ask(config: Config, account: str, question: Question) -> QuestionAnswer:
         client = ProviderClient(lambda: datetime.now(UTC))
         try:
             return await client.ask(*accounts[account], question)
+        except CroupierError as error:
+            raise CommandFailed(error.detail) from error
         finally:
             await client.close()
 

@@ -252,6 +252,23 @@ class RefuseCredit(Struct, frozen=True, gc=False, kw_only=True):
     amount_text: str
 
 
+class Report(Struct, frozen=True, gc=False, kw_only=True):
+    """Work for a person that no decision about money opens by itself, such as a notice without its fact.
+
+    `subject` names the finding within its kind, so that it is opened once; `amount` is in minor units.
+    """
+
+    player_id: str
+    kind: str
+    subject: str
+    explanation: str
+    owner: str = "finance"
+    session_id: UUID | None = None
+    round_id: str | None = None
+    asset: str | None = None
+    amount: int | None = None
+
+
 Action = (
     Bet
     | Win
@@ -268,7 +285,18 @@ Action = (
     | CloseSession
     | SpendNonce
     | RefuseCredit
+    | Report
 )
+
+
+class NoticeTerms(Struct, frozen=True, gc=False, kw_only=True):
+    """That a call is a notice, and how it came: `webhook` or `replay`.
+
+    `may_wait`: what it refers to may still come, so an unknown session, player or round is no finding yet.
+    """
+
+    via: str = "webhook"
+    may_wait: bool = False
 
 
 class Call(Struct, frozen=True, gc=False, kw_only=True):
@@ -276,7 +304,8 @@ class Call(Struct, frozen=True, gc=False, kw_only=True):
 
     `request_id` is this attempt's own, so that a redo after a lost commit is told from a repeat by the caller.
     `provider` is the provider account, or the operator's namespace; `time_source` names whose clock `occurred_at` is.
-    `token_hash` is the session token the caller presented, where the protocol has one.
+    `token_hash` is the session token the caller presented, where the protocol has one. `notice` marks what came by
+    webhook: it may repeat what a callback said, and must be tied to it.
     """
 
     provider: str
@@ -292,3 +321,4 @@ class Call(Struct, frozen=True, gc=False, kw_only=True):
     pools: tuple[str, ...] = ()
     rules: Rules = NATIVE_RULES
     token_hash: str | None = None
+    notice: NoticeTerms | None = None

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from msgspec import Struct, structs
 
 from croupier.errors import Violation
 from croupier.ids import IdSource
+from croupier.moneypath.outcomes import ALREADY_PAID, APPROVED
 from croupier.play.round import Round, RoundState, settle
 from croupier.play.session import Session, SessionEvent
 from croupier.wallet.accounts import MATERIALISED, POOL, WALLET, AccountKey, Leg, imbalance
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+Fact = tuple[UUID, str, str, int]
+"""A win as notices are tied to it: session, round, action, amount in minor units."""
+
+WINS: Final = frozenset({"win", "jackpot_win", "promo_win"})
+"""The actions of references that pay a player."""
 
 
 class Reference(Struct, frozen=True, gc=False):
@@ -108,6 +115,22 @@ class Token(Struct, frozen=True, gc=False):
     replaced_at: datetime | None
 
 
+class Noticed(Struct, frozen=True, gc=False):
+    """A win of a round that a notice paid, by its action and amount in minor units."""
+
+    bucket: int
+    session_id: UUID
+    provider_round_id: str
+    action: str
+    amount: int
+    reference: str
+
+    @property
+    def fact(self) -> Fact:
+        """What was won, whatever it is called by."""
+        return self.session_id, self.provider_round_id, self.action, self.amount
+
+
 class Mark(Struct, frozen=True, gc=False):
     """A reference is rolled back `by` another, or stands again (None); `was` is what it said before."""
 
@@ -142,6 +165,7 @@ class Effects(Struct, frozen=True, gc=False):
     breaks: tuple[Break, ...] = ()
     answer: StoredAnswer | None = None
     tokens: tuple[Token, ...] = ()
+    noticed: Noticed | None = None
 
 
 class Stamp(Struct, frozen=True):
@@ -153,6 +177,11 @@ class Stamp(Struct, frozen=True):
 
 
 _ABSENT: Any = object()
+_CHANGING: Final = (
+    *("answers", "balances", "legs", "noticed", "paid"),
+    *("posted", "references", "rounds", "sessions", "tokens"),
+)
+"""What decisions change."""
 
 
 class Facts:
@@ -163,7 +192,10 @@ class Facts:
         "answers",
         "applied",
         "balances",
+        "has_notices",
         "legs",
+        "noticed",
+        "paid",
         "players",
         "posted",
         "references",
@@ -181,6 +213,9 @@ class Facts:
         self.rounds: dict[tuple[UUID, str], Round] = {}
         self.answers: dict[tuple[str, str], StoredAnswer] = {}
         self.tokens: dict[str, Token] = {}
+        self.noticed: dict[Fact, str] = {}
+        self.paid: dict[Fact, str] = {}
+        self.has_notices = False
         self.applied: list[Effects] = []
         self.posted: dict[UUID, list[Posted]] = {}
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
@@ -207,6 +242,36 @@ class Facts:
                 target[key] = before
         del self.applied[mark[1] :]
 
+    def continue_from(self, earlier: Facts) -> None:
+        """Stand as if what was decided on earlier facts of the same players had been written before these were read."""
+        for session_id, session in earlier.sessions.items():
+            self.sessions.setdefault(session_id, session)
+        for effects in earlier.applied:
+            if effects.session is not None and effects.settles_rounds:
+                self._settle_rounds(effects.session)
+        names = {id(getattr(earlier, name)): name for name in _CHANGING}
+        changed = {(names[id(target)], key): target[key] for target, key, _ in earlier._undo}
+        for (name, key), value in changed.items():
+            self._set(getattr(self, name), key, value)
+        self.applied[:0] = earlier.applied
+
+    def note_paid(self, reference: Reference) -> None:
+        """Remember a win of a round, rolled back or not, for the notices that may tell of it."""
+        if (
+            reference.action in WINS
+            and reference.status == APPROVED
+            and reference.code != ALREADY_PAID
+            and reference.session_id is not None
+            and reference.provider_round_id is not None
+        ):
+            fact = (
+                reference.session_id,
+                reference.provider_round_id,
+                reference.action,
+                reference.amount or 0,
+            )
+            self._set(self.paid, fact, reference.reference)
+
     def apply(self, effects: Effects) -> None:
         """Take effects in.
 
@@ -221,6 +286,10 @@ class Facts:
             self._mark_rolled_back(mark)
         for token in effects.tokens:
             self._set(self.tokens, token.token_hash, token)
+        if effects.noticed is not None:
+            self._set(self.noticed, effects.noticed.fact, effects.noticed.reference)
+        if self.has_notices and effects.reference is not None:
+            self.note_paid(effects.reference)
         for entry in effects.entries:
             self._post(entry)
         self._take_states(effects)

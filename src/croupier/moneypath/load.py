@@ -18,9 +18,17 @@ from croupier.moneypath.commands import (
     ReadBalance,
     Rollback,
     Win,
+    WinKind,
 )
 from croupier.moneypath.facts import Facts, StoredAnswer, Token, as_legs
-from croupier.moneypath.rows import read_account, read_posting, read_reference, read_round, read_session
+from croupier.moneypath.rows import (
+    read_account,
+    read_noticed,
+    read_posting,
+    read_reference,
+    read_round,
+    read_session,
+)
 from croupier.wallet.accounts import CASH_FUND, NO_FUND, POOL, WALLET
 
 
@@ -35,8 +43,8 @@ class Connection(Protocol):
 
 
 _LOAD: Final = (
-    "SELECT accounts, replayed, refs, undone, sessions, rounds, answers, tokens "
-    "FROM load_facts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    "SELECT accounts, replayed, refs, undone, sessions, rounds, answers, tokens, noticed, paid "
+    "FROM load_facts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 )
 
 
@@ -48,11 +56,13 @@ class Wanted:
         "ensure",
         "is_deep",
         "nonces",
+        "noticed",
         "owners",
         "references",
         "rounds",
         "sessions",
         "tokens",
+        "told",
         "unseated",
     )
 
@@ -66,6 +76,8 @@ class Wanted:
         self.answers: set[tuple[int, str, str]] = set()
         self.tokens: set[tuple[int, str]] = set()
         self.unseated: set[tuple[int, str, str, str | None]] = set()
+        self.noticed: set[tuple[int, UUID, str]] = set()
+        self.told: set[tuple[int, UUID, str]] = set()
         self.is_deep = False
         for call in calls:
             self._add(call)
@@ -112,9 +124,18 @@ class Wanted:
             self.sessions.add((bucket, session_id))
             if round_id is not None:
                 self.rounds.add((bucket, session_id, round_id))
+                if isinstance(action, Win):
+                    self._add_fact(call, action, (bucket, session_id, round_id))
         elif isinstance(action, Bet | Win | CloseRound | ReadBalance):
             self.unseated.add((bucket, action.player_id, call.provider, round_id))
         self._add_pools(call, action)
+
+    def _add_fact(self, call: Call, win: Win, round_key: tuple[int, UUID, str]) -> None:
+        """What may have been paid before, by callback or by notice. Notices tell of no plain wins."""
+        if call.notice is not None:
+            self.told.add(round_key)
+        elif win.kind is not WinKind.WIN:
+            self.noticed.add(round_key)
 
     def _add_pools(self, call: Call, action: Any) -> None:
         asset = getattr(action, "asset", None)
@@ -136,6 +157,8 @@ class Wanted:
             sorted(self.answers),
             sorted(self.tokens),
             sorted(self.unseated, key=str),
+            sorted(self.noticed),
+            sorted(self.told),
             self.is_deep,
         )
 
@@ -147,7 +170,9 @@ async def load_facts(connection: Connection, calls: Sequence[Call]) -> tuple[Fac
     """
     wanted = Wanted(calls)
     row = await connection.fetchrow(_LOAD, *wanted.arguments())
-    return _read(row), frozenset(nonce[3] for nonce in row["replayed"] or ())
+    facts = _read(row)
+    facts.has_notices = any(call.notice is not None for call in calls)
+    return facts, frozenset(nonce[3] for nonce in row["replayed"] or ())
 
 
 def _read(row: Any) -> Facts:
@@ -171,4 +196,9 @@ def _read(row: Any) -> Facts:
         facts.answers[answer[1], answer[2]] = StoredAnswer(*answer)
     for token in row["tokens"] or ():
         facts.tokens[token[1]] = Token(*token)
+    for known in row["noticed"] or ():
+        noticed = read_noticed(known)
+        facts.noticed[noticed.fact] = noticed.reference
+    for paid in row["paid"] or ():
+        facts.note_paid(read_reference(paid))
     return facts

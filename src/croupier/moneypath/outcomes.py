@@ -20,6 +20,10 @@ PLAYER_RESTRICTED: Final = "player_restricted"
 TOMBSTONED: Final = "tombstoned"
 NOTHING_TO_ROLL_BACK: Final = "nothing_to_roll_back"
 ALREADY_ROLLED_BACK: Final = "already_rolled_back"
+ALREADY_PAID: Final = "already_paid"
+"""A win whose fact was paid under another reference: approved, without effect, and a break tells a person."""
+REPORTED: Final = "reported"
+"""What was asked is work for a person, who has been told."""
 ROLLED_BACK_IN_PART: Final = "rolled_back_in_part"
 """A spent win under a protocol that takes back only what the wallet still holds."""
 
@@ -34,6 +38,7 @@ class Outcome(Struct, frozen=True, gc=False):
     `is_repeat` tells that the decision was made before; everything else then equals the original.
     `decision_id` is the id of the request that was decided first, the same in every repeat: an id of ours for what
     moved nothing too. `current_balance` is the wallet's now, for protocols whose repeats show that instead.
+    `moved` is how the player's wallet changed by it, in minor units, unless it is a repeat.
     `answer` carries a stored operator answer (status, body) that is replayed instead of a new decision.
     """
 
@@ -48,6 +53,7 @@ class Outcome(Struct, frozen=True, gc=False):
     answer: tuple[int, str] | None = None
     decision_id: UUID | None = None
     current_balance: int | None = None
+    moved: int = 0
 
     @property
     def is_approved(self) -> bool:

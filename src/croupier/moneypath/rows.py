@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from croupier.moneypath.facts import Break, Entry, Posted, Reference, StoredAnswer, Token
+from croupier.moneypath.facts import Break, Entry, Noticed, Posted, Reference, StoredAnswer, Token
 from croupier.play.round import Round, RoundChange
 from croupier.play.session import Change, Opening, Session, SessionEvent
 from croupier.wallet.accounts import AccountKey, Leg, account_key
@@ -190,6 +190,23 @@ def answer_row(answer: StoredAnswer) -> Row:
 def token_row(token: Token) -> Row:
     """A session token as `token_row`."""
     return tuple(getattr(token, name) for name in Token.__struct_fields__)
+
+
+def noticed_row(noticed: Noticed) -> Row:
+    """A win that a notice paid as `noticed_row`."""
+    return (
+        noticed.bucket,
+        noticed.session_id,
+        noticed.provider_round_id,
+        noticed.action,
+        str(noticed.amount),
+        noticed.reference,
+    )
+
+
+def read_noticed(row: Sequence[Any]) -> Noticed:
+    """A win that a notice paid from `noticed_row`."""
+    return Noticed(row[0], row[1], row[2], row[3], int(row[4]), row[5])
 
 
 def event_row(event: SessionEvent) -> Row:

@@ -45,7 +45,7 @@ async def run_transaction(
         # The clock is read after the locks are held, so that later decisions never carry earlier times.
         stamp = make_stamp()
         answers = decide_batch(facts, calls, replayed, stamp)
-        await write_effects(connection, facts, stamp.now)
+        await write_effects(connection, facts, stamp)
     except BaseException:
         await _roll_back(connection)
         raise

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from croupier.moneypath.facts import Effects, Facts
+from croupier.ids import IdSource
+from croupier.moneypath.announce import announce
+from croupier.moneypath.facts import Effects, Facts, Stamp
 from croupier.moneypath.load import Connection
 from croupier.moneypath.rows import (
     Row,
@@ -15,6 +17,7 @@ from croupier.moneypath.rows import (
     break_row,
     entry_row,
     event_row,
+    noticed_row,
     posting_rows,
     reference_row,
     round_row,
@@ -23,7 +26,9 @@ from croupier.moneypath.rows import (
 )
 from croupier.wallet.accounts import AccountKey
 
-_WRITE: Final = "SELECT write_effects($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+_WRITE: Final = (
+    "SELECT write_effects($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+)
 
 
 class Rows:
@@ -38,6 +43,8 @@ class Rows:
         "entries",
         "events",
         "marks",
+        "noticed",
+        "outbox",
         "postings",
         "references",
         "rounds",
@@ -61,9 +68,14 @@ class Rows:
         self.breaks: list[Row] = []
         self.answers: list[Row] = []
         self.tokens: dict[str, None] = {}
+        self.noticed: list[Row] = []
+        self.outbox: list[Row] = []
 
-    def add(self, facts: Facts, effects: Effects) -> None:
-        """Collect one decision's effects."""
+    def add(self, facts: Facts, effects: Effects, ids: IdSource) -> None:
+        """Collect one decision's effects, and the events that tell of them."""
+        self.outbox.extend(announce(effects, facts.posted, ids))
+        if effects.noticed is not None:
+            self.noticed.append(noticed_row(effects.noticed))
         for reference in (effects.reference, effects.tombstone):
             if reference is not None:
                 self.buckets.add(reference.bucket)
@@ -102,8 +114,8 @@ class Rows:
             self.answers.append(answer_row(effects.answer))
 
 
-async def write_effects(connection: Connection, facts: Facts, now: datetime) -> bool:
-    """Write what was decided; False when there is nothing to write.
+async def write_effects(connection: Connection, facts: Facts, stamp: Stamp) -> bool:
+    """Write what was decided, under the stamp of the decisions; False when there is nothing to write.
 
     Raises the driver's errors: SQLSTATE CR001 when a reference was decided elsewhere meanwhile (load and decide
     again), CR004 when an entry does not sum to zero.
@@ -112,8 +124,8 @@ async def write_effects(connection: Connection, facts: Facts, now: datetime) -> 
         return False
     rows = Rows()
     for effects in facts.applied:
-        rows.add(facts, effects)
-    await connection.fetchrow(_WRITE, *_arguments(facts, rows, now))
+        rows.add(facts, effects, stamp.ids)
+    await connection.fetchrow(_WRITE, *_arguments(facts, rows, stamp.now))
     return True
 
 
@@ -135,5 +147,7 @@ def _arguments(facts: Facts, rows: Rows, now: datetime) -> tuple[Any, ...]:
         rows.breaks,
         rows.answers,
         [token_row(facts.tokens[token_hash]) for token_hash in rows.tokens],
+        rows.noticed,
+        rows.outbox,
         now,
     )

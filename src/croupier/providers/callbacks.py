@@ -19,6 +19,7 @@ from croupier.errors import INTERNAL, UNKNOWN_PATH, UNKNOWN_PROVIDER, UNKNOWN_SE
 from croupier.ids import REQUEST, IdSource, bucket_of, render_id
 from croupier.moneypath.commands import Action, Bet, Call, Nonce, Rollback, SpendNonce, Win, WinKind
 from croupier.moneypath.outcomes import APPROVED, DECLINED, Outcome
+from croupier.providers.answering import send_reply
 from croupier.providers.arrival import (
     BodyLimits,
     ClientGone,
@@ -53,8 +54,6 @@ UNKNOWN: Final = "unknown"
 NONCE_GRACE_S: Final = 60
 
 _LOG: Final = logging.getLogger(__name__)
-_NO_STORE: Final = (b"cache-control", b"no-store")
-_CLOSE: Final = (b"connection", b"close")
 
 
 class EdgeLimits(Struct, frozen=True):
@@ -94,7 +93,8 @@ class Edge(Struct, frozen=True, kw_only=True):
 
     `submit` decides a call and returns one outcome for each action, or raises CroupierError; a nonce that was
     spent before is unauthenticated, reason `replayed`. `find_seat` looks up whose session a provider account's
-    request is about, by session or by references decided before; `new_token` makes a session token.
+    request is about, by session or by references decided before; `new_token` makes a session token. `note_key`
+    is told of every verification: the provider account, the request, the key that proved it or None.
     """
 
     accounts: Mapping[str, tuple[ProviderAccount, Adapter]]
@@ -104,6 +104,7 @@ class Edge(Struct, frozen=True, kw_only=True):
     ids: IdSource
     now: Callable[[], datetime]
     observe: Callable[[CallRecord], None]
+    note_key: Callable[[str, RawRequest, str | None], None] = lambda provider, raw, key_id: None
     limits: EdgeLimits = EdgeLimits()
 
 
@@ -139,7 +140,7 @@ class Callbacks:
             exchange = _Exchange(edge, head, path, account, adapter, correlation_id)
             answer = await exchange.answer(receive)
         if answer.reply is not None:
-            await _send(send, answer, head, correlation_id)
+            await send_reply(send, answer.reply, head, correlation_id, must_close=not answer.is_body_read)
         name = UNKNOWN if account is None else account.id
         edge.observe(_record(name, answer, head, correlation_id, perf_counter() - started))
 
@@ -205,7 +206,7 @@ class _Exchange(Struct, frozen=True, gc=False):
             received_at=now,
         )
         account = self._account_now()
-        verified = adapter.verify(raw, account, now)
+        verified = self._verify(raw, account, now)
         seen.key_id = verified.key_id
         context = Context(
             operation=seen.operation,
@@ -223,6 +224,15 @@ class _Exchange(Struct, frozen=True, gc=False):
             outcomes=outcomes,
             key_id=verified.key_id,
         )
+
+    def _verify(self, raw: RawRequest, account: ProviderAccount, now: datetime) -> Verified:
+        try:
+            verified = self.adapter.verify(raw, account, now)
+        except CroupierError:
+            self.edge.note_key(account.id, raw, None)
+            raise
+        self.edge.note_key(account.id, raw, verified.key_id)
+        return verified
 
     def _account_now(self) -> ProviderAccount:
         """The account as it is once the body is here: a key that was revoked meanwhile verifies nothing any more."""
@@ -340,24 +350,6 @@ def _answer_nowhere(path: bytes, correlation_id: str) -> _Answer:
         error = CroupierError(UNKNOWN_PATH, "callbacks are at /providers/{provider}/…")
     reply = render_problem(error, correlation_id)
     return _Answer(reply=reply, operation=UNKNOWN, error=error, is_body_read=False)
-
-
-async def _send(send: Send, answer: _Answer, head: Head, correlation_id: str) -> None:
-    reply = answer.reply
-    assert reply is not None, "somebody is waiting for a reply"  # noqa: S101 (narrowing)
-    headers = [
-        *reply.headers,
-        (b"content-length", b"%d" % len(reply.body)),
-        (b"x-correlation-id", correlation_id.encode()),
-        _NO_STORE,
-    ]
-    if head.traceparent is not None:
-        headers.append((b"traceparent", head.traceparent))
-    if not answer.is_body_read:
-        # The rest of the body may still be on its way, and it is not a next request.
-        headers.append(_CLOSE)
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
 
 
 def _record(provider: str, answer: _Answer, head: Head, correlation_id: str, duration_s: float) -> CallRecord:

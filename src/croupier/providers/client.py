@@ -10,6 +10,7 @@ from typing import Final
 import aiohttp
 from msgspec import Struct
 
+from croupier.errors import UNAVAILABLE, CroupierError
 from croupier.providers.contract import (
     Adapter,
     Attempt,
@@ -27,10 +28,11 @@ from croupier.providers.contract import (
     Reply,
     TransportFault,
 )
-from croupier_signing import random_nonce
+from croupier_signing import Key, random_nonce
 
 UNREACHABLE: Final = "unreachable"
 NOT_OFFERED: Final = "not_offered"
+NO_KEY_RETRY_S: Final = 5
 
 
 class ClientLimits(Struct, frozen=True, kw_only=True):
@@ -53,11 +55,20 @@ class NotSent(Struct, frozen=True, gc=False):
 
 
 class ProviderClient:
-    """Launches and questions: one pool, no redirects, no cookies, no compression, no retries."""
+    """Launches and questions: one pool, no redirects, no cookies, no compression, no retries.
 
-    def __init__(self, now: Callable[[], datetime], limits: ClientLimits | None = None) -> None:
+    `note_signed` is told the provider account and the key of every request that is signed.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        limits: ClientLimits | None = None,
+        note_signed: Callable[[str, str], None] = lambda provider, key_id: None,
+    ) -> None:
         self._now = now
         self._limits = limits or ClientLimits()
+        self._note_signed = note_signed
         self._session: aiohttp.ClientSession | None = None
 
     async def launch(
@@ -72,25 +83,34 @@ class ProviderClient:
         """One signed attempt.
 
         When no connection comes about, a first attempt is refused (`unreachable`): the provider certainly has
-        no such session. A later attempt is unknown then, because an earlier one may have arrived.
+        no such session. A later attempt is unknown then, because an earlier one may have arrived. Raises
+        CroupierError (unavailable) while no key signs calls to the provider.
         """
-        attempt = Attempt(timestamp_s=int(self._now().timestamp()), nonce=random_nonce())
-        request = adapter.build_launch(order, account, attempt)
+        key = _signing_key(account)
+        request = adapter.build_launch(order, account, self._begin_attempt())
+        self._note_signed(account.id, key.id)
         reply = await self.send_request(request, traceparent)
         if isinstance(reply, NotSent):
             return LaunchRefused(UNREACHABLE) if is_first else LaunchUnknown(UNREACHABLE)
         return _absolute(adapter.read_launch(order, reply), account)
 
     async def ask(self, account: ProviderAccount, adapter: Adapter, question: Question) -> QuestionAnswer:
-        """Ask once. A protocol without such a question refuses it (`not_offered`), whatever the account."""
-        attempt = Attempt(timestamp_s=int(self._now().timestamp()), nonce=random_nonce())
-        request = adapter.build_question(question, account, attempt)
+        """Ask once. A protocol without such a question refuses it (`not_offered`), whatever the account.
+
+        Raises CroupierError (unavailable) while no key signs calls to the provider.
+        """
+        key = _signing_key(account)
+        request = adapter.build_question(question, account, self._begin_attempt())
         if request is None:
             return QuestionRefused(NOT_OFFERED)
+        self._note_signed(account.id, key.id)
         reply = await self.send_request(request, reply_bytes=self._limits.list_bytes)
         if isinstance(reply, NotSent):
             return QuestionUnanswered(UNREACHABLE)
         return adapter.read_answer(question, reply)
+
+    def _begin_attempt(self) -> Attempt:
+        return Attempt(timestamp_s=int(self._now().timestamp()), nonce=random_nonce())
 
     async def send_request(
         self, request: OutboundRequest, traceparent: bytes | None = None, *, reply_bytes: int | None = None
@@ -150,6 +170,13 @@ async def _read(content: aiohttp.StreamReader, left: int) -> bytes | None:
             return None
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _signing_key(account: ProviderAccount) -> Key:
+    if account.outbound_key is None:
+        detail = f"no key signs calls to {account.id}; publish and promote an outbound key, then repeat"
+        raise CroupierError(UNAVAILABLE, detail, retry_after_s=NO_KEY_RETRY_S)
+    return account.outbound_key
 
 
 def _absolute(answer: LaunchAnswer, account: ProviderAccount) -> LaunchAnswer:

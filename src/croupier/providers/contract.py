@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from msgspec import Struct
@@ -24,6 +24,9 @@ from croupier.providers.strict_json import DEFAULT_LIMITS, JsonLimits
 from croupier.providers.verification import Headers, InboundKeys, RawRequest, Verified
 from croupier_signing import Key, PrivateKey, SigningKey
 
+if TYPE_CHECKING:
+    from croupier.providers.notices import NoticeReader
+
 
 class ContractLookup(Protocol):
     """Finds the contract in force at a moment, for wins that belong to no session; None if there is none."""
@@ -36,14 +39,15 @@ class ProviderAccount(Struct, frozen=True, kw_only=True):
 
     `window_s` is how far a timestamp may be from our clock, in seconds, both ends included. `pools` are the
     jackpot pools its contracts may use. `settings` are what the protocol calls the operator by: the manifest
-    names them, the configuration gives their values.
+    names them, the configuration gives their values. Without `outbound_key` nothing can be sent: the client
+    refuses before an adapter writes a request.
     """
 
     id: str
     adapter: str
     base_url: str
     inbound_keys: InboundKeys
-    outbound_key: Key
+    outbound_key: Key | None
     assets: AssetRegistry
     contract_for: ContractLookup
     window_s: int = 30
@@ -64,9 +68,10 @@ class ProviderAccount(Struct, frozen=True, kw_only=True):
 
 
 class Operation(Struct, frozen=True, gc=False, kw_only=True):
-    """What a path means: a stable name, and the media type its body must have (None: not checked)."""
+    """What a path means: a stable name, its method, and the media type its body must have (None: not checked)."""
 
     name: str
+    method: str = "POST"
     media_type: str | None = "application/json"
 
 
@@ -298,6 +303,11 @@ class Adapter(Protocol):
     @property
     def manifest(self) -> Manifest:
         """The data half."""
+        ...
+
+    @property
+    def notices(self) -> NoticeReader | None:
+        """The webhook half; None when the protocol sends none."""
         ...
 
     def operation(self, method: str, path: bytes) -> Operation:

@@ -64,6 +64,14 @@ def decode_strict(decoder: msgspec.json.Decoder[T], body: bytes, limits: JsonLim
     return _decode(decoder, body)
 
 
+def decode_part(decoder: msgspec.json.Decoder[T], part: msgspec.Raw) -> T:
+    """Read a member that `decode_strict` left as raw text, which it has looked through already. Raises likewise.
+
+    `field` is the path below that member.
+    """
+    return _decode(decoder, part)
+
+
 def decode_tolerant(
     decoder: msgspec.json.Decoder[T],
     body: bytes,
@@ -81,7 +89,7 @@ def decode_tolerant(
     return value, tuple(_shown(name) for name in sorted(seen - known)[:MAX_ODDITIES])
 
 
-def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:

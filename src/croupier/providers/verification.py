@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, NoReturn, TypeVar, final
+from typing import Final, NoReturn, TypeGuard, TypeVar, final
 
 from msgspec import Struct
 
@@ -23,6 +23,7 @@ from croupier_signing import (
     SigningKey,
     VerifiedMessage,
     parse_authorization,
+    payload_digest,
     read_form,
     verify_canonical_body,
     verify_canonical_query,
@@ -32,6 +33,7 @@ from croupier_signing import (
     verify_rsa_body,
     verify_sorted_form,
     verify_static_token,
+    verify_webhook,
 )
 
 K = TypeVar("K", SigningKey, PublicKey)
@@ -274,6 +276,60 @@ def verify_query_token(raw: RawRequest, keys: InboundKeys, *, name: bytes) -> Ve
     return _seal(raw, key_id=key_id)
 
 
+def verify_webhook_headers(raw: RawRequest, keys: InboundKeys, now: datetime, *, window_s: int) -> Verified:
+    """Check the three headers of Standard Webhooks. Raises as the native one does.
+
+    `nonce` of the result is the delivery id: the sender repeats it with every attempt, and signs each one's own time.
+    """
+    usable = [key for key in keys.values() if _may_sign_webhooks(key)]
+    try:
+        parts = verify_webhook(
+            usable,
+            webhook_id=find_header(raw, b"webhook-id"),
+            timestamp=find_header(raw, b"webhook-timestamp"),
+            signature=find_header(raw, b"webhook-signature"),
+            body=raw.body,
+            now_s=int(now.timestamp()),
+            window_s=window_s,
+        )
+    except SignatureRefused as refusal:
+        raise _unauthenticated(refusal.reason) from None
+    return _seal(
+        raw, key_id=parts.key_id, nonce=parts.webhook_id, timestamp_s=parts.timestamp_s, window_s=window_s
+    )
+
+
+class StoredDelivery(Struct, frozen=True, gc=False, kw_only=True):
+    """A delivery as the inbox keeps it; only verified ones are kept."""
+
+    delivery_id: str
+    path: str
+    body: bytes
+    body_digest: str
+    key_id: str
+    signed_at_s: int
+    received_at: datetime
+
+
+def reopen_delivery(stored: StoredDelivery) -> Verified:
+    """A stored delivery, verified when it came, as `decode` takes it: its key may be revoked and its time long past.
+
+    Raises:
+        ValueError: the body is not the one that was verified.
+    """
+    if payload_digest(stored.body) != stored.body_digest:
+        raise ValueError(f"the body of delivery {stored.delivery_id} is not the one that was verified")
+    raw = RawRequest(
+        method="POST",
+        path=stored.path.encode(),
+        query=b"",
+        headers=(),
+        body=stored.body,
+        received_at=stored.received_at,
+    )
+    return _seal(raw, key_id=stored.key_id, nonce=stored.delivery_id, timestamp_s=stored.signed_at_s)
+
+
 def find_header(raw: RawRequest, wanted: bytes) -> bytes | None:
     """A header's value, None when absent; SignatureRefused (malformed) when it is given twice."""
     found: bytes | None = None
@@ -283,6 +339,11 @@ def find_header(raw: RawRequest, wanted: bytes) -> bytes | None:
                 raise SignatureRefused(RefusalReason.MALFORMED, f"there are two {wanted.decode()} headers")
             found = value
     return found
+
+
+def _may_sign_webhooks(key: Key) -> TypeGuard[SigningKey | PublicKey]:
+    """Shared secrets and the public halves of Ed25519 pairs; a provider may hold keys of other kinds beside them."""
+    return isinstance(key, SigningKey) or (isinstance(key, PublicKey) and key.is_ed25519)
 
 
 def _of_kind(keys: InboundKeys, kind: type[K]) -> list[K]:

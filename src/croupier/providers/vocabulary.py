@@ -6,16 +6,32 @@ What differs between protocols (amounts, statuses, texts) stays with each adapte
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Annotated, Final
 from uuid import UUID
 
 from msgspec import Meta
 
-from croupier.errors import MALFORMED, UNKNOWN_ASSET, UNKNOWN_SESSION, CroupierError
+from croupier.errors import (
+    MALFORMED,
+    METHOD_NOT_ALLOWED,
+    UNKNOWN_ASSET,
+    UNKNOWN_PATH,
+    UNKNOWN_SESSION,
+    CroupierError,
+)
 from croupier.ids import JOURNAL, SESSION, MalformedId, parse_id, render_id
 from croupier.money import Asset, UnknownAsset
 from croupier.moneypath.outcomes import Outcome
-from croupier.providers.contract import Context, LaunchAnswer, Launched, LaunchUnknown
+from croupier.providers.contract import (
+    Context,
+    LaunchAnswer,
+    Launched,
+    LaunchUnknown,
+    Operation,
+    Reply,
+    TransportFault,
+)
 
 MAX_NAME: Final = 128
 # JSON Schema reads patterns as ECMA-262 does, and `$` alone would let a last line feed through in Python.
@@ -26,12 +42,29 @@ DECISION: Final = "ref"
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=NO_CONTROLS)]
 """A reference or an id that is not ours: 1 to 128 characters without control characters, compared as sent."""
 
+_OPENED: Final = frozenset({200, 201})
+# These say nothing about whether the session was opened (docs/reference/provider-protocol.md, "Launch").
+_UNDECIDED: Final = frozenset({401, 408, 409, 425, 429})
 _GAME_URL: Final = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(?:[/?#][!#-;=?-\[\]_a-z~]*)?")
 
 
 def malformed(field: str, detail: str) -> CroupierError:
     """A refusal that names the member."""
     return CroupierError(MALFORMED, f"{field}: {detail}", field=field)
+
+
+def find_operation(operations: Mapping[bytes, Operation], method: str, path: bytes) -> Operation:
+    """The operation of a path, compared as it was sent, byte by byte.
+
+    Raises CroupierError: unknown_path, method_not_allowed.
+    """
+    operation = operations.get(path)
+    if operation is None:
+        known = ", ".join(one.decode() for one in operations)
+        raise CroupierError(UNKNOWN_PATH, f"the paths are {known} below /providers/{{provider}}")
+    if method != operation.method:
+        raise CroupierError(METHOD_NOT_ALLOWED, f"use {operation.method}")
+    return operation
 
 
 def find_asset(code: str, context: Context, *, field: str) -> Asset:
@@ -56,6 +89,25 @@ def transaction_id(outcome: Outcome) -> str:
     if outcome.journal_id is not None:
         return render_id(JOURNAL, outcome.journal_id)
     return outcome.reference if outcome.decision_id is None else render_id(DECISION, outcome.decision_id)
+
+
+def judge_launch(
+    answer: Reply | TransportFault,
+    *,
+    opened: Callable[[bytes], LaunchAnswer],
+    refused: Callable[[Reply], LaunchAnswer],
+) -> LaunchAnswer:
+    """What came of a launch where HTTP statuses mean what they say; when in doubt, unknown.
+
+    `refused` reads a 4xx and decides whether it is the provider's own word: a bare one may be a proxy's.
+    """
+    if isinstance(answer, TransportFault):
+        return LaunchUnknown(answer.reason)
+    if answer.status in _OPENED:
+        return opened(answer.body)
+    if 400 <= answer.status < 500 and answer.status not in _UNDECIDED:
+        return refused(answer)
+    return LaunchUnknown(f"status_{answer.status}")
 
 
 def launched(url: str) -> LaunchAnswer:

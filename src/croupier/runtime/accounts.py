@@ -52,7 +52,7 @@ def _account(
         adapter=provider.adapter,
         base_url=provider.base_url or "",
         inbound_keys={key.id: key for key in own.inbound},
-        outbound_key=own.outbound[0] if own.outbound else own.inbound[0],
+        outbound_key=own.outbound[0] if own.outbound else None,
         assets=config.asset_registry(),
         contract_for=contract_for,
         window_s=provider.window_s,

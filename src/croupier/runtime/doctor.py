@@ -20,6 +20,7 @@ from croupier.runtime.config import (
     ConfigProblems,
     ContractBook,
     Provider,
+    find_unusable_outbox,
     find_unusable_secrets,
     load_config,
     parse_address,
@@ -55,6 +56,7 @@ async def examine(config_path: Path | None, env: Mapping[str, str]) -> list[Find
     findings += _examine_secrets(config, env)
     findings += _examine_providers(config)
     findings += _examine_contracts(config, datetime.now(UTC))
+    findings += _examine_outbox(config)
     findings += await _examine_ports(config)
     findings += await examine_database(config.database)
     findings += await examine_keys(config)
@@ -84,7 +86,7 @@ def _find_misfits(config: Config, env: Mapping[str, str]) -> list[Finding]:
 
 
 def _examine_secrets(config: Config, env: Mapping[str, str]) -> list[Finding]:
-    problems = list(find_unusable_secrets(config, env))
+    problems = [*find_unusable_secrets(config, env), *find_unusable_outbox(config, env)]
     if not problems:
         misfits = _find_misfits(config, env)
         if misfits:
@@ -131,6 +133,19 @@ def _examine_contracts(config: Config, now: datetime) -> list[Finding]:
     ] + [
         Finding.fail("contracts", f"{len(gaps) - MOST_GAPS_SHOWN} more gaps", "add contracts for them")
         for _ in gaps[MOST_GAPS_SHOWN : MOST_GAPS_SHOWN + 1]
+    ]
+
+
+def _examine_outbox(config: Config) -> list[Finding]:
+    """Signatures protect events from change, and only TLS from being read on the way."""
+    return [
+        Finding.warn(
+            "outbox",
+            f"events for endpoint {endpoint.id} travel unencrypted",
+            f"give it an https:// address, or allow_private = true if {endpoint.url} is inside your network",
+        )
+        for endpoint in config.outbox.endpoints
+        if not endpoint.url.startswith("https://") and not endpoint.allow_private
     ]
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
 import structlog
 
-from croupier.ids import IdSource
+from croupier.errors import CroupierError
+from croupier.ids import REQUEST, IdSource, render_id
+from croupier.moneypath.commands import Call, Report
+from croupier.moneypath.outcomes import Outcome
 from croupier.play.session import FINAL
 from croupier.runtime.statements import load_statements
 
 _log = structlog.get_logger("croupier.duties")
 _SQL: Final = load_statements("croupier/runtime/duties.sql")
+
+Submit = Callable[[Call], Awaitable[tuple[Outcome, ...]]]
 
 PURGE_BATCH: Final = 5000
 """Most rows deleted by one statement."""
@@ -32,17 +37,17 @@ REPLACED_TOKENS_FOR: Final = timedelta(days=1)
 
 
 async def run_duties(
-    pool: asyncpg.Pool, ids: IdSource, now: Callable[[], datetime], stop: asyncio.Event
+    pool: asyncpg.Pool, submit: Submit, ids: IdSource, now: Callable[[], datetime], stop: asyncio.Event
 ) -> None:
     """Do every duty, again and again, until told to stop. A database that is away is tried again next time."""
     tokens_due_at = now()
     while not stop.is_set():
         try:
-            await do_duties(pool, ids, now())
+            await do_duties(pool, submit, ids, now())
             if now() >= tokens_due_at:
                 await purge_tokens(pool, now())
                 tokens_due_at = now() + TOKENS_EVERY
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, CroupierError) as error:
             _log.warning("duties_failed", error=repr(error))
         try:
             await asyncio.wait_for(stop.wait(), PERIOD_S)
@@ -50,11 +55,11 @@ async def run_duties(
             continue
 
 
-async def do_duties(pool: asyncpg.Pool, ids: IdSource, now: datetime) -> None:
+async def do_duties(pool: asyncpg.Pool, submit: Submit, ids: IdSource, now: datetime) -> None:
     """One turn of the duties that cannot wait."""
     await _purge(pool, "purge_nonces", now)
     await _purge(pool, "purge_answers", now)
-    await open_due_breaks(pool, ids, now)
+    await open_due_breaks(pool, submit, ids, now)
 
 
 async def _purge(pool: asyncpg.Pool, statement: str, now: datetime) -> None:
@@ -83,22 +88,35 @@ async def _purge_pages(pool: asyncpg.Pool, statement: str, before: datetime, *ar
         last = tuple(page[-1][name] for name in ("at", "bucket", "token_hash"))
 
 
-async def open_due_breaks(pool: asyncpg.Pool, ids: IdSource, now: datetime) -> int:
-    """Open a break for every round that was paid and whose bet is overdue; returns how many were found."""
+async def open_due_breaks(pool: asyncpg.Pool, submit: Submit, ids: IdSource, now: datetime) -> int:
+    """Have a break opened for every round that was paid and whose bet is overdue; returns how many were found.
+
+    The money path opens it, so that whoever is told of breaks is told of this one too.
+    """
     rows: list[Any] = await pool.fetch(_SQL["rounds_paid_without_bet"].sql, now, BREAK_BATCH)
-    for row in rows:
-        subject = f"{row['session_id']}:{row['provider_round_id']}"
-        await pool.execute(
-            _SQL["open_break"].sql,
-            row["bucket"],
-            ids.new(row["bucket"]),
-            subject,
-            row["provider"],
-            row["player_id"],
-            row["session_id"],
-            row["provider_round_id"],
-            row["asset"],
-            row["won"],
-            now,
-        )
+    await asyncio.gather(*(submit(_report(row, ids)) for row in rows))
     return len(rows)
+
+
+def _report(row: Any, ids: IdSource) -> Call:
+    bucket: int = row["bucket"]
+    request_id = ids.new(bucket)
+    report = Report(
+        player_id=row["player_id"],
+        kind="win_without_bet",
+        subject=f"{row['session_id']}:{row['provider_round_id']}",
+        explanation="a win of this round was paid and its bet did not come by the deadline",
+        session_id=row["session_id"],
+        round_id=row["provider_round_id"],
+        asset=row["asset"],
+        amount=int(row["won"]),
+    )
+    return Call(
+        provider=row["provider"],
+        player_id=row["player_id"],
+        bucket=bucket,
+        request_id=request_id,
+        correlation_id=render_id(REQUEST, request_id),
+        actions=(report,),
+        time_source="croupier",
+    )

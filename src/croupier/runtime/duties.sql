@@ -44,11 +44,3 @@ SELECT r.bucket, r.session_id, r.provider_round_id, r.won::text AS won, s.provid
                     WHERE b.bucket = r.bucket AND b.provider = s.provider AND b.kind = 'win_without_bet'
                       AND b.subject = r.session_id::text || ':' || r.provider_round_id)
  ORDER BY r.bet_due_at LIMIT $2;
-
--- name: open_break
--- Open a break, unless somebody else just did.
-INSERT INTO break_item (bucket, id, kind, subject, owner, provider, player_id, session_id, provider_round_id, asset,
-    amount, explanation, opened_at)
-VALUES ($1, $2, 'win_without_bet', $3, 'finance', $4, $5, $6, $7, $8, $9,
-        'a win of this round was paid and its bet did not come by the deadline', $10)
-ON CONFLICT DO NOTHING;

@@ -54,16 +54,22 @@ async def open_database(config: Config) -> AsyncIterator[asyncpg.Connection]:
 
     Raises DatabaseUnavailable for whatever prevents that, also for a schema that turns out to be missing.
     """
-    async with open_database_url(config) as url:
-        connection = await _connect(url)
-        try:
-            yield connection
-        except _NOT_MIGRATED as error:
-            raise DatabaseUnavailable(f"the schema is not there ({error}); run `croupier migrate`") from error
-        except (asyncpg.PostgresConnectionError, ConnectionError) as error:
-            raise DatabaseUnavailable(f"{redact_url(url)} went away: {error}") from error
-        finally:
-            await connection.close()
+    async with open_database_url(config) as url, open_connection(url) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def open_connection(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """The same for a URL that is open already."""
+    connection = await _connect(url)
+    try:
+        yield connection
+    except _NOT_MIGRATED as error:
+        raise DatabaseUnavailable(f"the schema is not there ({error}); run `croupier migrate`") from error
+    except (asyncpg.PostgresConnectionError, ConnectionError) as error:
+        raise DatabaseUnavailable(f"{redact_url(url)} went away: {error}") from error
+    finally:
+        await connection.close()
 
 
 async def _connect(url: str) -> asyncpg.Connection:

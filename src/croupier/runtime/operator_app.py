@@ -45,10 +45,11 @@ def build_operator_app(
     now: Callable[[], datetime],
     observe: Callable[[OperatorRecord], None],
     observe_launch: Callable[[LaunchRecord], None],
+    note_signed: Callable[[str, str], None],
 ) -> OperatorEdge:
     """Build the operator API; close the result when the process ends."""
     limits = config.limits
-    launches = ProviderClient(now)
+    launches = ProviderClient(now, note_signed=note_signed)
     deps = OperatorDeps(
         submit=submit,
         reads=OperatorReads(pool),

@@ -26,12 +26,10 @@ from croupier.providers.manifest import KeyKind, Manifest
 from croupier.runtime.accounts import ADAPTERS
 from croupier.runtime.config import Config, Problem, ProviderKeys, ResolvedKeys
 from croupier.runtime.secrets import SecretUnavailable, resolve_secret
-from croupier_signing import MAX_KEYS, Key, PrivateKey, PublicKey, SigningKey, random_token, read_key
+from croupier_signing import MAX_KEYS, Key, PrivateKey, PublicKey, SigningKey, read_key
 
 _log = structlog.get_logger("croupier.keys")
 
-NO_KEY: Final = "croupier:no-key"
-"""The id of what stands in for an outbound key that a provider does not have; nothing is sent with it."""
 
 ADOPTED_BECAUSE: Final = "named in the configuration file"
 
@@ -182,18 +180,12 @@ def find_unusable(config: Config, keyring: Keyring) -> list[Problem]:
 
 
 def render_resolved(config: Config, keyring: Keyring, api: Mapping[str, SigningKey]) -> ResolvedKeys:
-    """The keyring in the form accounts are built from, with the native keys of the operator API.
-
-    A provider that nothing can sign for gets a key that no one knows (`NO_KEY`).
-    """
-    nobody = SigningKey(NO_KEY, random_token().encode())
+    """The keyring in the form accounts are built from, with the native keys of the operator API."""
     return ResolvedKeys(
-        providers={
-            provider.id: ProviderKeys(
-                inbound=keyring.of(provider.id).inbound,
-                outbound=(keyring.of(provider.id).outbound or nobody,),
-            )
-            for provider in config.providers
-        },
-        api=api,
+        providers={provider.id: _keys_of(keyring, provider.id) for provider in config.providers}, api=api
     )
+
+
+def _keys_of(keyring: Keyring, provider: str) -> ProviderKeys:
+    keys = keyring.of(provider)
+    return ProviderKeys(inbound=keys.inbound, outbound=() if keys.outbound is None else (keys.outbound,))

@@ -10,7 +10,6 @@ import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +17,12 @@ import asyncpg
 import structlog
 import uvicorn
 
-from croupier.ids import IdSource
 from croupier.runtime.config import Config, parse_address
 from croupier.runtime.database import app_settings, connect_owner, create_pool, ensure_database
-from croupier.runtime.duties import run_duties
 from croupier.runtime.embedded import EmbeddedServer, EmbeddedServerError
 from croupier.runtime.migrations import apply, plan
-from croupier.runtime.worker_process import Orders, WorkerProcess
+from croupier.runtime.orders import Orders
+from croupier.runtime.worker_process import WorkerProcess
 
 _log = structlog.get_logger("croupier.supervisor")
 
@@ -91,7 +89,7 @@ def listen_on(address: str) -> socket.socket:
 
 
 class Supervisor:
-    """Runs workers, the admin listener and the duties until it is told to stop."""
+    """Runs workers, background processes and the admin listener until it is told to stop."""
 
     def __init__(
         self,
@@ -113,6 +111,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self.is_ready = asyncio.Event()
         self.workers: list[WorkerProcess] = []
+        self.background: list[WorkerProcess] = []
 
     def ask_to_stop(self) -> None:
         """Begin a clean end: workers finish what they accepted."""
@@ -135,7 +134,12 @@ class Supervisor:
 
     async def _serve(self, url: str, server: EmbeddedServer | None, listener: socket.socket) -> None:
         self.workers = [
-            WorkerProcess(number, listener.fileno(), self._orders()) for number in range(self._count)
+            WorkerProcess(number, self._orders(), socket_fd=listener.fileno())
+            for number in range(self._count)
+        ]
+        self.background = [
+            WorkerProcess(number, self._orders(), socket_fd=None)
+            for number in range(self._config.lanes.background)
         ]
         pool = self._pool = await create_pool(url, min_size=1, max_size=4)
         admin = uvicorn.Server(
@@ -148,8 +152,7 @@ class Supervisor:
             )
         )
         admin.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        tasks = [asyncio.create_task(worker.keep_running()) for worker in self.workers]
-        tasks.append(asyncio.create_task(run_duties(pool, IdSource(), lambda: datetime.now(UTC), self._stop)))
+        tasks = [asyncio.create_task(process.keep_running()) for process in self._processes]
         if server is not None:
             tasks.append(asyncio.create_task(self._watch_database(server)))
         with contextlib.closing(listen_on(self._config.http.admin)) as admin_listener:
@@ -178,8 +181,8 @@ class Supervisor:
         await self._stop.wait()
 
     async def _all_ready(self) -> None:
-        for worker in self.workers:
-            await worker.is_ready.wait()
+        for process in self._processes:
+            await process.is_ready.wait()
 
     async def _watch_database(self, server: EmbeddedServer) -> None:
         """Start the embedded server again when it dies: lanes wait for it and lose nothing."""
@@ -204,15 +207,19 @@ class Supervisor:
             self._pool.set_connect_args(
                 url, server_settings=app_settings(lane=False, application_name="croupier-read")
             )
-        for worker in self.workers:
-            worker.give_orders(self._orders())
+        for process in self._processes:
+            process.give_orders(self._orders())
+
+    @property
+    def _processes(self) -> list[WorkerProcess]:
+        return [*self.workers, *self.background]
 
     def _orders(self) -> Orders:
         return Orders(self.database_url, None if self._config_path is None else str(self._config_path))
 
     async def _end(self, tasks: list[asyncio.Task[None]], admin: uvicorn.Server, pool: asyncpg.Pool) -> None:
         self._stop.set()
-        await asyncio.gather(*(worker.stop(DRAIN_S) for worker in self.workers))
+        await asyncio.gather(*(process.stop(DRAIN_S) for process in self._processes))
         admin.should_exit = True
         done, pending = await asyncio.wait(tasks, timeout=DRAIN_S)
         for task in pending:

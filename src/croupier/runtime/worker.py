@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import msgspec
 import structlog
 import uvicorn
 import uvloop
 
 from croupier import __version__
 from croupier.ids import IdSource
+from croupier.inbox.intake import Webhooks
 from croupier.moneypath.facts import Stamp
 from croupier.moneypath.lane import BatchRecord, LaneSettings
 from croupier.moneypath.lanes import Lanes
@@ -29,10 +29,12 @@ from croupier.providers.callbacks import Callbacks, CallRecord, Edge, EdgeLimits
 from croupier.providers.strict_json import JsonLimits
 from croupier.runtime.config import Config, load_config
 from croupier.runtime.database import app_settings, connect_app, create_pool
+from croupier.runtime.live_keys import LiveAccounts
 from croupier.runtime.operator_app import build_operator_app
+from croupier.runtime.orders import Orders, follow_orders, read_first_orders, tell_ready
 from croupier.runtime.seats import Seats
+from croupier.runtime.webhook_intake import IntakeParts, WebhookIntake
 from croupier.runtime.worker_keys import WorkerKeys
-from croupier.runtime.worker_process import READY_LINE, Orders
 from croupier.telemetry.logs import set_up_logs
 from croupier.telemetry.metrics import CommandRecord, Metrics, RequestRecord
 from croupier_signing import random_token
@@ -134,7 +136,7 @@ class Worker:
             provider=record.provider, game=record.game_id, asset=record.asset, result=record.result
         )
 
-    def _callbacks(self, accounts: Any, pool: asyncpg.Pool) -> Callbacks:
+    def _callbacks(self, accounts: LiveAccounts, pool: asyncpg.Pool) -> Callbacks:
         limits = self._config.limits
         edge = Edge(
             accounts=accounts,
@@ -144,12 +146,26 @@ class Worker:
             ids=self._ids,
             now=_now,
             observe=self._observe_call,
+            note_key=accounts.note_key,
             limits=EdgeLimits(
                 BodyLimits(max_bytes=limits.body_bytes, timeout_s=limits.body_timeout_s),
                 JsonLimits(max_depth=limits.json_depth, max_keys=limits.json_keys),
             ),
         )
         return Callbacks(edge)
+
+    def _intake(self, accounts: LiveAccounts, pool: asyncpg.Pool) -> WebhookIntake:
+        parts = IntakeParts(
+            accounts=accounts,
+            pool=pool,
+            connect=lambda: connect_app(self._url, lane=True, application_name="croupier-intake"),
+            submit=self._lanes.submit,
+            ids=self._ids,
+            now=_now,
+            metrics=self._metrics,
+            on_death=self._end,
+        )
+        return WebhookIntake(self._config, parts)
 
     def _keys(self) -> WorkerKeys:
         return WorkerKeys(
@@ -160,18 +176,12 @@ class Worker:
             now=_now,
         )
 
-    async def _follow_supervisor(self, pool: asyncpg.Pool) -> None:
-        """Go where the database moves, and end cleanly when the supervisor's end of our standard input closes."""
-        reader = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-        )
-        while line := await reader.readline():
-            self._url = msgspec.json.decode(line, type=Orders).database_url
-            settings = app_settings(lane=False, application_name="croupier-read")
-            pool.set_connect_args(self._url, server_settings=settings)
-            await pool.expire_connections()
-        os.kill(os.getpid(), signal.SIGTERM)
+    async def _move(self, pool: asyncpg.Pool, orders: Orders) -> None:
+        """Go where the database has moved."""
+        self._url = orders.database_url
+        settings = app_settings(lane=False, application_name="croupier-read")
+        pool.set_connect_args(self._url, server_settings=settings)
+        await pool.expire_connections()
 
     async def serve(self, listener: socket.socket) -> None:
         """Serve until asked to stop; then answer what was accepted, decide what is queued, and end."""
@@ -191,8 +201,11 @@ class Worker:
             now=_now,
             observe=self._observe_request,
             observe_launch=self._observe_launch,
+            note_signed=accounts.note_signed,
         )
-        app = _route(self._callbacks(accounts, pool), operator.app, pool)
+        intake = self._intake(accounts, pool)
+        intake.start()
+        app = _route(self._callbacks(accounts, pool), intake.app, operator.app, pool)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -208,16 +221,16 @@ class Worker:
                 timeout_graceful_shutdown=GRACE_S,
             )
         )
-        watch = asyncio.create_task(self._follow_supervisor(pool))
+        watch = asyncio.create_task(follow_orders(lambda orders: self._move(pool, orders)))
         worker_keys.follow(self._end)
-        sys.stdout.buffer.write(READY_LINE)
-        sys.stdout.buffer.flush()
+        tell_ready()
         self._server = server
         _settle_memory()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._end)
         # `serve` would end the process by the signal itself, before what is queued was decided.
         await server._serve([listener])
+        await intake.drain()
         await self._lanes.drain()
         await operator.close()
         await worker_keys.finish()
@@ -232,13 +245,15 @@ def _settle_memory() -> None:
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
 
 
-def _route(callbacks: Callbacks, operator: Any, pool: Any) -> Any:
-    """One ASGI application: hot callbacks and health first, everything else to the operator API."""
+def _route(callbacks: Callbacks, webhooks: Webhooks, operator: Any, pool: Any) -> Any:
+    """One ASGI application: hot callbacks, webhooks and health first, everything else to the operator API."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         path: str = scope["path"]
         if path.startswith("/providers/"):
             await callbacks(scope, receive, send)
+        elif path.startswith("/webhooks/"):
+            await webhooks(scope, receive, send)
         elif path == "/healthz":
             await _say(send, 200, b"ok")
         elif path == "/readyz":
@@ -264,17 +279,9 @@ async def _say(send: Any, status: int, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _read_orders() -> bytes:
-    """The first line of standard input, unbuffered: the event loop watches the rest."""
-    line = bytearray()
-    while (byte := os.read(0, 1)) not in (b"", b"\n"):
-        line += byte
-    return bytes(line)
-
-
 def main() -> None:
     """Run one worker: the listening socket's number is the argument, the orders are the first line of input."""
-    orders = msgspec.json.decode(_read_orders(), type=Orders)
+    orders = read_first_orders()
     config = load_config(None if orders.config_path is None else Path(orders.config_path), os.environ)
     set_up_logs(log_format=config.telemetry.log_format, level=config.telemetry.log_level)
     listener = socket.socket(fileno=int(sys.argv[1]))

@@ -8,32 +8,24 @@ import signal
 import sys
 from typing import Final
 
-import msgspec
 import structlog
+
+from croupier.runtime.orders import READY_LINE, Orders, render_orders
 
 _log = structlog.get_logger("croupier.supervisor")
 
-READY_LINE: Final = b"ready\n"
 BACKOFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Pauses before a worker that died is started again, in seconds."""
 
 
-class Orders(msgspec.Struct, frozen=True):
-    """What a worker is told when it starts: where the database is, and which configuration file to read."""
-
-    database_url: str
-    config_path: str | None
-
-
-def render_orders(orders: Orders) -> bytes:
-    """Orders as a line for the worker's standard input."""
-    return msgspec.json.encode(orders) + b"\n"
+WORKER: Final = "croupier.runtime.worker"
+BACKGROUND: Final = "croupier.runtime.background"
 
 
 class WorkerProcess:
-    """Keeps one worker running until told to stop."""
+    """Keeps one process running until told to stop: a worker on the socket it inherits, or a background process."""
 
-    def __init__(self, number: int, socket_fd: int, orders: Orders) -> None:
+    def __init__(self, number: int, orders: Orders, *, socket_fd: int | None) -> None:
         self._number = number
         self._socket_fd = socket_fd
         self._orders = orders
@@ -41,6 +33,10 @@ class WorkerProcess:
         self._stopping = asyncio.Event()
         self._deaths = 0
         self.is_ready = asyncio.Event()
+
+    @property
+    def _kind(self) -> str:
+        return "background" if self._socket_fd is None else "worker"
 
     @property
     def pid(self) -> int | None:
@@ -67,20 +63,26 @@ class WorkerProcess:
             pause_s = BACKOFF_S[min(self._deaths, len(BACKOFF_S) - 1)]
             self._deaths += 1
             _log.error(
-                "worker_died", worker=self._number, pid=process.pid, status=status, restart_in_s=pause_s
+                "worker_died",
+                kind=self._kind,
+                worker=self._number,
+                pid=process.pid,
+                status=status,
+                restart_in_s=pause_s,
             )
             await asyncio.sleep(pause_s)
 
     async def _start(self) -> None:
+        inherited = () if self._socket_fd is None else (self._socket_fd,)
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "croupier.runtime.worker",
-            str(self._socket_fd),
+            BACKGROUND if self._socket_fd is None else WORKER,
+            *map(str, inherited),
             # The first line carries the orders, which hold a password; the pipe's end says the supervisor is gone.
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            pass_fds=(self._socket_fd,),
+            pass_fds=inherited,
         )
         assert self._process.stdin is not None, "the worker's input is a pipe"  # noqa: S101 (narrowing)
         self._process.stdin.write(render_orders(self._orders))

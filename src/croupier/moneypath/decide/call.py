@@ -23,6 +23,7 @@ from croupier.moneypath.commands import (
     OpenSession,
     ReadBalance,
     RefuseCredit,
+    Report,
     Rollback,
     SpendNonce,
     Win,
@@ -32,6 +33,7 @@ from croupier.moneypath.decide.bet import decide_bet
 from croupier.moneypath.decide.binding import find_session
 from croupier.moneypath.decide.cash import decide_cancel, decide_deposit, decide_withdrawal
 from croupier.moneypath.decide.close_round import decide_close_round
+from croupier.moneypath.decide.notice import decide_report, judge_notice
 from croupier.moneypath.decide.rollback import decide_rollback
 from croupier.moneypath.decide.seat import has_session, require_token
 from croupier.moneypath.decide.sessions import (
@@ -68,6 +70,8 @@ def decide_call(facts: Facts, call: Call, stamp: Stamp) -> Answer:
     outcomes: list[Outcome] = []
     for action in call.actions:
         verdict = decide_action(facts, call, action, stamp)
+        if call.notice is not None:
+            verdict = judge_notice(call, action, verdict, stamp)
         if not verdict.is_approved and outcomes:
             facts.undo_to(mark)
             if verdict.effects is not None and verdict.effects.claim is not None:
@@ -122,6 +126,8 @@ def decide_action(facts: Facts, call: Call, action: Action, stamp: Stamp) -> Ver
             return Verdict(outcome=Outcome(APPROVED, OK, ""))
         case RefuseCredit():
             return _decide_refused_credit(call, action, stamp)
+        case Report():
+            return decide_report(call, action, stamp)
         case _:
             assert_never(action)
 

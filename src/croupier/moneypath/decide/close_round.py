@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from croupier.errors import CroupierError
+from croupier.errors import UNKNOWN_ROUND, CroupierError
 from croupier.moneypath.commands import Call, CloseRound
 from croupier.moneypath.decide.binding import find_session
 from croupier.moneypath.decide.history import Happening, change_round, record, round_of
@@ -36,6 +36,9 @@ def decide_close_round(facts: Facts, call: Call, close: CloseRound, stamp: Stamp
     session = _bind(facts, call, close, stamp)
     if isinstance(session, CroupierError):
         return refuse(session)
+    if call.notice is not None and round_of(facts, session, close.round_id) is None:
+        # A bet of it may still be on its way, and would be declined in a round that is over.
+        return refuse(CroupierError(UNKNOWN_ROUND, "the session has no such round", field="round_id"))
     subject = structs.replace(subject, session_id=session.id)
     balance = facts.balance(wallet_of(close.player_id, session.asset))
     outcome = approved(call, subject, balance=balance, asset=session.asset)

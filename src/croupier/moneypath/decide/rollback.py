@@ -26,8 +26,9 @@ from croupier.moneypath.decide.verdict import (
     render_reference,
     render_tombstone,
 )
-from croupier.moneypath.facts import Break, Effects, Entry, Facts, Mark, Reference, Stamp
+from croupier.moneypath.facts import WINS, Break, Effects, Entry, Facts, Mark, Reference, Stamp
 from croupier.moneypath.outcomes import (
+    ALREADY_PAID,
     ALREADY_ROLLED_BACK,
     APPROVED,
     DECLINED,
@@ -43,7 +44,6 @@ from croupier.play.session import Change, Session
 from croupier.wallet.accounts import CLEARING, RECEIVABLE, WALLET, Leg, mirror, wallet_of
 from croupier.wallet.entries import plan_win_clamp, plan_win_rollback
 
-WINS: Final = frozenset({"win", "jackpot_win", "promo_win"})
 UNDOABLE: Final = WINS | {"bet"}
 ROLLBACK: Final = "rollback"
 
@@ -86,6 +86,8 @@ def decide_rollback(facts: Facts, call: Call, rollback: Rollback, stamp: Stamp) 
         return _approve_nothing(facts, call, subject, stamp, code=ALREADY_ROLLED_BACK)
     if target.status == DECLINED:
         return _approve_nothing(facts, call, subject, stamp, code=NOTHING_TO_ROLL_BACK)
+    if target.code == ALREADY_PAID:
+        return _leave_to_a_person(facts, call, subject, stamp)
     if rollback.amount is not None and rollback.amount != target.amount:
         return _refuse_amount(call, subject, stamp)
     return _undo(facts, call, rollback, subject, target, stamp)
@@ -98,6 +100,22 @@ def _refuse_amount(call: Call, subject: Subject, stamp: Stamp) -> Verdict:
         CroupierError(SESSION_MISMATCH, "the target has another amount; nothing moved", field="amount"),
         (refused,),
     )
+
+
+def _leave_to_a_person(facts: Facts, call: Call, subject: Subject, stamp: Stamp) -> Verdict:
+    """The target moved nothing, because its fact was paid under another reference: which one is not ours to guess."""
+    verdict = _approve_nothing(facts, call, subject, stamp, code=NOTHING_TO_ROLL_BACK)
+    assert verdict.effects is not None, "an approval writes its reference"  # noqa: S101 (narrowing)
+    explanation = f"the rolled-back win {subject.target_reference} had been paid under another reference, which still stands"
+    found = finding(
+        call,
+        stamp,
+        kind="untied_notice",
+        subject=subject.reference,
+        explanation=explanation,
+        about=subject,
+    )
+    return structs.replace(verdict, effects=structs.replace(verdict.effects, breaks=(found,)))
 
 
 def _is_settled(facts: Facts, call: Call, rollback: Rollback) -> bool:
@@ -195,7 +213,9 @@ def _undo(
         target.action not in WINS or call.rules.spent_win is not SpentWin.CLAMP or -moved == target.amount
     )
     code = OK if is_whole else ROLLED_BACK_IN_PART
-    outcome = approved(call, subject, code=code, journal_id=journal_id, balance=balance + moved, asset=asset)
+    outcome = approved(
+        call, subject, code=code, journal_id=journal_id, balance=balance + moved, asset=asset, moved=moved
+    )
     undoing = _Undoing(
         rollback,
         target,

@@ -102,6 +102,7 @@ def approved(
     journal_id: UUID | None = None,
     balance: int | None = None,
     asset: str | None,
+    moved: int = 0,
 ) -> Outcome:
     """The caller gets what was asked; `balance` is the wallet's afterwards."""
     return Outcome(
@@ -113,6 +114,7 @@ def approved(
         asset,
         session_id=subject.session_id,
         decision_id=call.request_id,
+        moved=moved,
     )
 
 
@@ -161,7 +163,7 @@ def entry_for(
         subject.session_id,
         subject.provider_round_id,
         legs[0].asset,
-        "callback" if call.time_source == "provider" else call.time_source,
+        _cause_of(call),
         details,
         occurred_at,
         stamp.now,
@@ -171,14 +173,30 @@ def entry_for(
     )
 
 
-def finding(call: Call, stamp: Stamp, *, kind: str, subject: str, explanation: str, about: Subject) -> Break:
-    """A break for finance about one reference, round or player."""
+def _cause_of(call: Call) -> str:
+    """How the call came: by callback, by webhook, in a replay, from the operator."""
+    if call.notice is not None:
+        return call.notice.via
+    return "callback" if call.time_source == "provider" else call.time_source
+
+
+def finding(
+    call: Call,
+    stamp: Stamp,
+    *,
+    kind: str,
+    subject: str,
+    explanation: str,
+    about: Subject,
+    owner: str = FINANCE,
+) -> Break:
+    """A break about one reference, round or player; `owner` is the team that resolves it."""
     return Break(
         call.bucket,
         stamp.ids.new(call.bucket),
         kind,
         subject,
-        FINANCE,
+        owner,
         call.provider,
         about.player_id,
         about.session_id,

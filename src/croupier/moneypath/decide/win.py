@@ -11,6 +11,7 @@ from croupier.moneypath.commands import Call, Win, WinKind
 from croupier.moneypath.decide.binding import find_session, require_player
 from croupier.moneypath.decide.bounds import exceeds_digits
 from croupier.moneypath.decide.history import Happening, change_round, record, round_of
+from croupier.moneypath.decide.notice import find_payer, noticed_of, untied
 from croupier.moneypath.decide.repeat import decide_known
 from croupier.moneypath.decide.seat import find_credit_seat, require_own_token
 from croupier.moneypath.decide.verdict import (
@@ -24,7 +25,7 @@ from croupier.moneypath.decide.verdict import (
     render_reference,
 )
 from croupier.moneypath.facts import Effects, Entry, Facts, Stamp
-from croupier.moneypath.outcomes import DECLINED, LIMIT_REACHED, TOMBSTONE, TOMBSTONED
+from croupier.moneypath.outcomes import ALREADY_PAID, DECLINED, LIMIT_REACHED, TOMBSTONE, TOMBSTONED
 from croupier.play.round import Round, RoundChange, RoundState
 from croupier.play.session import OPEN_FOR_PLAY, Change, Session, State, is_open_for_play
 from croupier.wallet.accounts import Leg, wallet_of
@@ -49,6 +50,9 @@ def decide_win(facts: Facts, call: Call, win: Win, stamp: Stamp) -> Verdict:
     if session is not None and win.session_id is None:
         win = structs.replace(win, session_id=session.id)
         subject = _subject(win)
+    payer = find_payer(facts, call, win, subject)
+    if payer is not None and session is not None:
+        return _leave_paid(facts, call, win, subject, session, stamp, payer=payer)
     balance = facts.balance(wallet_of(win.player_id, win.asset))
     legs = _legs(call, win, session)
     if exceeds_digits(facts, legs, bucket=call.bucket, session=session):
@@ -77,6 +81,33 @@ def _close_all_the_same(facts: Facts, call: Call, win: Win, known: Verdict, stam
     )
     effects = record(call, session, happening, stamp, round_=round_, breaks=known.effects.breaks)
     return Verdict(outcome=known.outcome, effects=structs.replace(effects, claim=known.effects.claim))
+
+
+def _leave_paid(
+    facts: Facts, call: Call, win: Win, subject: Subject, session: Session, stamp: Stamp, *, payer: str
+) -> Verdict:
+    """The fact was paid under another reference: nothing moves and a person looks at it.
+
+    A notice's own reference stays free, because its callback may still come and is then a win of its own; a
+    callback's is used up, because the notice that paid was the same fact.
+    """
+    balance = facts.balance(wallet_of(win.player_id, win.asset))
+    outcome = approved(call, subject, code=ALREADY_PAID, balance=balance, asset=win.asset)
+    breaks = (untied(call, subject, stamp, payer=payer),)
+    reference = None if call.notice is not None else render_reference(call, subject, outcome, stamp)
+    if not win.close_round or win.round_id is None:
+        return Verdict(outcome=outcome, effects=Effects(reference=reference, breaks=breaks))
+    round_, change, held = change_round(facts, session, win.round_id, RoundChange(is_close=True), stamp)
+    happening = Happening(
+        cause="close_round",
+        occurred_at=win.occurred_at,
+        reference=win.reference,
+        code=ALREADY_PAID,
+        round_id=win.round_id,
+        change=Change(rounds_open=held, round=change),
+    )
+    effects = record(call, session, happening, stamp, round_=round_, reference=reference, breaks=breaks)
+    return Verdict(outcome=outcome, effects=effects)
 
 
 def _subject(win: Win) -> Subject:
@@ -151,6 +182,7 @@ def _approve(
         journal_id=None if entry is None else entry.id,
         balance=facts.balance(wallet_of(win.player_id, win.asset)) + win.amount,
         asset=win.asset,
+        moved=win.amount,
     )
     reference = render_reference(call, subject, outcome, stamp)
     if session is None:
@@ -159,6 +191,8 @@ def _approve(
         )
     happening, round_ = _happening(facts, win, session, entry, stamp)
     effects = record(call, session, happening, stamp, round_=round_, reference=reference, entry=entry)
+    if call.notice is not None:
+        effects = structs.replace(effects, noticed=noticed_of(call, subject))
     return Verdict(outcome=outcome, effects=effects)
 
 

@@ -9,7 +9,9 @@ from croupier.runtime.config.keys import (
     resolve_keys,
 )
 from croupier.runtime.config.loading import load_config
+from croupier.runtime.config.outbox_keys import find_unusable_outbox, read_webhook_key, resolve_outbox
 from croupier.runtime.config.problems import ConfigProblems, Problem
+from croupier.runtime.config.queues import Inbox, Outbox, OutboxEndpoint
 from croupier.runtime.config.sections import (
     ANY,
     EMBEDDED,
@@ -44,8 +46,11 @@ __all__ = [
     "Database",
     "Game",
     "Http",
+    "Inbox",
     "Lanes",
     "Limits",
+    "Outbox",
+    "OutboxEndpoint",
     "Owner",
     "Problem",
     "Provider",
@@ -56,9 +61,12 @@ __all__ = [
     "Telemetry",
     "Timeout",
     "Wallet",
+    "find_unusable_outbox",
     "find_unusable_secrets",
     "load_config",
     "parse_address",
+    "read_webhook_key",
     "resolve_api_keys",
     "resolve_keys",
+    "resolve_outbox",
 ]

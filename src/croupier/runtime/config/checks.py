@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from croupier.events import EVENT_TYPES
 from croupier.money import Asset, AssetRegistry, InvalidAsset
+from croupier.operator.outbox.settings import NATS
 from croupier.play.session import State
 from croupier.providers.registry import find_adapters
 from croupier.runtime.config.problems import Problem, render_nearest, render_shown
@@ -17,6 +19,8 @@ from croupier_signing import MAX_KEYS
 
 RESERVED_PROVIDERS: Final = frozenset({"operator", "croupier"})
 """References of the operator's own money and of Croupier's are kept under these names."""
+MOST_PAUSES: Final = 50
+"""Most pauses between attempts at one event."""
 
 
 def plan_problems(config: Config) -> list[Problem]:
@@ -146,7 +150,7 @@ def _key_counts(config: Config) -> Iterator[Problem]:
 
 
 def _references(config: Config) -> Iterator[Problem]:
-    for place, reference in secret_references(config).items():
+    for place, reference in (secret_references(config) | outbox_references(config)).items():
         try:
             check_reference(reference)
         except SecretUnavailable as error:
@@ -171,6 +175,40 @@ def api_key_references(config: Config) -> dict[str, str]:
         for number, key in enumerate(config.api_keys)
         if key.secret is not None
     }
+
+
+def outbox_references(config: Config) -> dict[str, str]:
+    """Place → reference of every secret that events are signed with, and of the login at NATS."""
+    found = {
+        render_place(("outbox", "endpoints", number, "secrets", position)): secret
+        for number, endpoint in enumerate(config.outbox.endpoints)
+        for position, secret in enumerate(endpoint.secrets)
+    }
+    login = config.outbox.nats_credentials
+    return found if login is None else found | {"outbox.nats_credentials": login}
+
+
+def _outbox(config: Config) -> Iterator[Problem]:
+    outbox = config.outbox
+    yield from _repeated("outbox.endpoints", [endpoint.id for endpoint in outbox.endpoints])
+    for number, endpoint in enumerate(outbox.endpoints):
+        place: Place = ("outbox", "endpoints", number)
+        if endpoint.id == NATS:
+            what = f'"{NATS}" stands for the NATS server'
+            yield Problem(render_place((*place, "id")), what, "give the endpoint another id")
+        if not 1 <= len(endpoint.secrets) <= MAX_KEYS:
+            yield Problem(
+                render_place((*place, "secrets")),
+                f"{len(endpoint.secrets)} secrets are named",
+                f"name one, two while it is replaced, and {MAX_KEYS} at most",
+            )
+        for position, type_ in enumerate(endpoint.events):
+            yield from _unknown((*place, "events", position), type_, {*EVENT_TYPES, ANY}, "event type")
+    if outbox.nats_credentials is not None and outbox.nats_url is None:
+        yield Problem("outbox.nats_credentials", "there is no nats_url", "add it, or remove the login")
+    if len(outbox.schedule) > MOST_PAUSES:
+        what = f"{len(outbox.schedule)} pauses are named"
+        yield Problem("outbox.schedule", what, f"name {MOST_PAUSES} at most")
 
 
 def _api_keys(config: Config) -> Iterator[Problem]:
@@ -225,5 +263,6 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (
     _key_counts,
     _references,
     _api_keys,
+    _outbox,
     _timeouts,
 )

@@ -1,10 +1,10 @@
 """`CROUPIER_…` environment variables over the file: one rule, from section and key to the variable's name.
 
 A key of a plain section is overridden by `CROUPIER_<SECTION>_<KEY>`, a key outside them by `CROUPIER_<KEY>`.
-Lists (`[[providers]]`, …) and named tables (`[owners.<team>]`, `[timeouts.<state>]`) belong to the file
-alone. An empty variable counts as absent. A variable that begins like a section and names no key of it, or is
-one slip away from a known one, is an error unless a secret is referenced by that name; others are left alone,
-because secrets and tools have `CROUPIER_…` variables of their own.
+Lists (`[[providers]]`, `outbox.schedule`, …) and named tables (`[owners.<team>]`, `[timeouts.<state>]`) belong
+to the file alone. An empty variable counts as absent. A variable that begins like a section and names no key of
+it, or is one slip away from a known one, is an error unless a secret is referenced by that name; others are left
+alone, because secrets and tools have `CROUPIER_…` variables of their own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def _scalars() -> Iterator[tuple[Place, inspect.Type]]:
         kind = shape_of(field.type).kind
         if isinstance(kind, inspect.StructType):
             for inner in kind.fields:
-                yield (field.encode_name, inner.encode_name), shape_of(inner.type).kind
+                inner_kind = shape_of(inner.type).kind
+                if not isinstance(inner_kind, inspect.VarTupleType):
+                    yield (field.encode_name, inner.encode_name), inner_kind
         elif not isinstance(kind, inspect.VarTupleType | inspect.DictType):
             yield (field.encode_name,), kind
 

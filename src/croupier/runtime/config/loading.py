@@ -11,10 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from croupier.runtime.config.checks import plan_problems, secret_references
+from croupier.runtime.config.checks import outbox_references, plan_problems, secret_references
 from croupier.runtime.config.contracts import apply_day_start
 from croupier.runtime.config.environment import apply_overrides, plan_overrides, plan_unknown_variables
 from croupier.runtime.config.problems import ConfigProblems, Problem
+from croupier.runtime.config.queues import Outbox
 from croupier.runtime.config.reading import Place, Reader
 from croupier.runtime.config.sections import (
     EMBEDDED,
@@ -87,7 +88,20 @@ def _anchor_paths(config: Config, folder: Path) -> Config:
         database=msgspec.structs.replace(config.database, data_dir=data_dir),
         providers=tuple(_anchor_provider(provider, folder) for provider in config.providers),
         api_keys=tuple(_anchor_api_key(key, folder) for key in config.api_keys),
+        outbox=_anchor_outbox(config.outbox, folder),
     )
+
+
+def _anchor_outbox(outbox: Outbox, folder: Path) -> Outbox:
+    endpoints = tuple(
+        msgspec.structs.replace(
+            one, secrets=tuple(_anchor_reference(secret, folder) for secret in one.secrets)
+        )
+        for one in outbox.endpoints
+    )
+    given = outbox.nats_credentials
+    credentials = None if given is None else _anchor_reference(given, folder)
+    return msgspec.structs.replace(outbox, endpoints=endpoints, nats_credentials=credentials)
 
 
 def _anchor_provider(provider: Provider, folder: Path) -> Provider:
@@ -173,7 +187,7 @@ def _has_password(url: str) -> bool:
 def _referenced_variables(config: Config, document: Mapping[str, object]) -> frozenset[str]:
     """Names behind `env:` anywhere in the configuration, which are therefore not misspelt overrides."""
     section = document.get("database")
-    texts = [*secret_references(config).values()]
+    texts = [*secret_references(config).values(), *outbox_references(config).values()]
     if isinstance(section, dict):
         texts += [value for value in section.values() if isinstance(value, str)]
     return frozenset(text.removeprefix("env:") for text in texts if text.startswith("env:"))

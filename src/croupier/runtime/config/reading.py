@@ -22,7 +22,6 @@ MOST_ITEMS: Final = 10_000
 YEARS: Final = range(1970, 2200)
 
 LATER: Final[Mapping[Place, str]] = {
-    ("outbox",): "operator webhooks",
     ("jurisdictions",): "jurisdiction rules",
     ("retention",): "retention policies",
     ("telemetry", "otlp_endpoint"): "trace export",
@@ -32,6 +31,7 @@ LATER: Final[Mapping[Place, str]] = {
 _RFC3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})")
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _UNREADABLE_INSTANT: Final = datetime(1, 1, 1, tzinfo=UTC)
+_PYTHON: Final[Mapping[type[inspect.Type], type]] = {inspect.IntType: int, inspect.BoolType: bool}
 _BLANKS: Final[Mapping[type[inspect.Type], object]] = {
     inspect.StrType: "",
     inspect.IntType: 0,
@@ -76,6 +76,8 @@ def _default_form(kind: inspect.Type) -> str:
             return f"a whole number from {low} to {high}"
         case inspect.LiteralType(values=values):
             return "one of " + ", ".join(f'"{value}"' for value in values)
+        case inspect.BoolType():
+            return "true or false"
         case inspect.StructType() | inspect.DictType():
             return "a table"
         case inspect.VarTupleType(item_type=item):
@@ -195,7 +197,7 @@ class Reader:
         raise self._wrong(shape, value, place)
 
     def _scalar(self, shape: Shape, value: object, place: Place) -> object:
-        wanted = int if isinstance(shape.kind, inspect.IntType) else str
+        wanted = _PYTHON.get(type(shape.kind), str)
         # A boolean is an integer to Python and never one to the person who wrote it.
         if type(value) is not wanted:
             raise self._wrong(shape, value, place)

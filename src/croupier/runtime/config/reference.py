@@ -126,7 +126,10 @@ def _render_section(
 def _row(field: inspect.Field, place: Place | None) -> list[str]:
     names = {at: name for name, at in variables().items()}
     cells = [f"`{field.encode_name}`", _value(field), _default(field), _meaning(field.type)]
-    return cells if place is None else [*cells, f"`{names[(*place, field.encode_name)]}`"]
+    if place is None:
+        return cells
+    name = names.get((*place, field.encode_name))  # Lists are set in the file only.
+    return [*cells, "" if name is None else f"`{name}`"]
 
 
 def _value(field: inspect.Field) -> str:
@@ -142,10 +145,18 @@ def _default(field: inspect.Field) -> str:
             return "none"
         case ():
             return "`[]`"
+        case bool():
+            return f"`{str(value).lower()}`"
         case str():
             return f'`"{value}"`'
+        case tuple():
+            return f"`[{', '.join(_quoted(one) for one in value)}]`"
         case _:
             return f"`{value}`"
+
+
+def _quoted(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _meaning(kind: inspect.Type) -> str:

@@ -14,53 +14,32 @@ from zoneinfo import ZoneInfo
 from msgspec import Meta, Struct, field
 
 from croupier.money import Asset, AssetRegistry
+from croupier.runtime.config.forms import (
+    SECRET_FIELD,
+    Address,
+    AssetChoice,
+    AssetCode,
+    Duration,
+    GroupChoice,
+    HttpUrl,
+    KeyId,
+    Label,
+    Name,
+    PublicId,
+    SecretReference,
+    Slug,
+    TimeOfDay,
+    TokenHash,
+    seconds_of,
+    text_form,
+)
+from croupier.runtime.config.queues import Inbox, Outbox
 from croupier.runtime.database import redact_url
 
 ANY = "*"
 """Stands for every game group or asset in a contract."""
 
 EMBEDDED = "embedded"
-
-SECRET_FIELD = {"is_secret": True}
-"""Marks fields whose value no error may show: somebody will write the secret itself there."""
-
-
-def _text(pattern: str, form: str) -> Meta:
-    return Meta(pattern=rf"^(?:{pattern})\Z", extra={"form": form})
-
-
-Address = Annotated[str, _text(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}", 'text as "host:port"')]
-Slug = Annotated[str, _text(r"[a-z0-9_-]{1,64}", "1 to 64 of a-z 0-9 _ -")]
-KeyId = Annotated[str, _text(r"[A-Za-z0-9._:-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ : -")]
-PublicId = Annotated[str, _text(r"[A-Za-z0-9._:-]{1,128}", "1 to 128 of A-Z a-z 0-9 . _ : -")]
-AssetCode = Annotated[str, _text(r"[A-Za-z0-9_]{2,16}", "2 to 16 of A-Z a-z 0-9 _")]
-AssetChoice = Annotated[str, _text(r"\*|[A-Za-z0-9_]{2,16}", 'an asset code, or "*"')]
-GroupChoice = Annotated[str, _text(r"\*|[a-z0-9_-]{1,64}", 'a game group, or "*"')]
-SecretReference = Annotated[
-    str,
-    Meta(
-        pattern=r"^(?:env|file|aws-sm|vault):",
-        extra={"form": '"env:NAME", "file:PATH", "aws-sm:NAME" or "vault:PATH#FIELD"', **SECRET_FIELD},
-    ),
-]
-TokenHash = Annotated[
-    str,
-    Meta(pattern=r"^sha256:[0-9a-f]{64}\Z", extra={"form": '"sha256:" and 64 hex digits', **SECRET_FIELD}),
-]
-HttpUrl = Annotated[
-    str, _text(r"https?://[^\s/?#@]+(/[^\s?#]*)?", "an http:// or https:// URL without query")
-]
-TimeOfDay = Annotated[str, _text(r"([01][0-9]|2[0-3]):[0-5][0-9]", 'a time of day as "HH:MM"')]
-Duration = Annotated[str, _text(r"[1-9][0-9]{0,5}[smhd]", 'a duration such as "90s", "15m", "24h" or "7d"')]
-Name = Annotated[str, _text(r"[a-z][a-z0-9_]{0,63}", "a name of a-z 0-9 _")]
-Label = Annotated[str, Meta(min_length=1, max_length=200, extra={"form": "1 to 200 characters"})]
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def _seconds(duration: str) -> int:
-    """A `Duration` in seconds."""
-    return int(duration[:-1]) * _SECONDS[duration[-1]]
 
 
 class Http(Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,6 +101,14 @@ class Lanes(Struct, frozen=True, forbid_unknown_fields=True):
 
     count: Annotated[int, Meta(ge=1, le=64, description="Lanes (database connections) of one process.")] = 1
     workers: Annotated[int, Meta(ge=1, le=256, description="Processes of `croupier serve`.")] = 1
+    background: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="Background processes of `croupier serve`; 0 leaves the work to `croupier work`.",
+        ),
+    ] = 1
 
 
 class AssetEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,7 +143,7 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     id: Annotated[Slug, Meta(description="Part of its callback paths; not `operator`, not `croupier`.")]
     adapter: Annotated[
         str,
-        _text(r"[a-z][a-z0-9_]*_v[0-9]+", 'a protocol and its version, such as "croupier_v1"'),
+        text_form(r"[a-z][a-z0-9_]*_v[0-9]+", 'a protocol and its version, such as "croupier_v1"'),
         Meta(description="Which protocol it speaks."),
     ] = "croupier_v1"
     base_url: Annotated[HttpUrl | None, Meta(description="Where its own API is: launch, probe.")] = None
@@ -178,7 +165,7 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def rotate_after_s(self) -> int:
         """The duration in seconds."""
-        return _seconds(self.rotate_after)
+        return seconds_of(self.rotate_after)
 
 
 class Game(Struct, frozen=True, forbid_unknown_fields=True):
@@ -293,7 +280,7 @@ class Timeout(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def after_s(self) -> int:
         """The duration in seconds."""
-        return _seconds(self.after)
+        return seconds_of(self.after)
 
 
 class Owner(Struct, frozen=True, forbid_unknown_fields=True):
@@ -339,6 +326,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     telemetry: Telemetry = field(default_factory=Telemetry)
     sandbox: Sandbox = field(default_factory=Sandbox)
     wallet: Wallet = field(default_factory=Wallet)
+    inbox: Inbox = field(default_factory=Inbox)
+    outbox: Outbox = field(default_factory=Outbox)
     assets: tuple[AssetEntry, ...] = ()
     providers: tuple[Provider, ...] = ()
     games: tuple[Game, ...] = ()

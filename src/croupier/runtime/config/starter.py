@@ -195,6 +195,14 @@ game_group = "crash"
 from = 2025-01-01
 share_bps = 1000
 
+# Where events (money moved, sessions and rounds over, breaks opened …) are sent, signed as Standard Webhooks; see
+# docs/how-to/receive-events.md. `croupier events listen` receives them at your desk.
+# [[outbox.endpoints]]
+# id = "platform"
+# url = "https://platform.example.com/croupier-events"
+# secrets = ["file:$keys/events-1.key"]   # two of them while one is replaced
+# events = ["*"]                          # or ["money.moved", "break.opened"]
+
 # Callers of the operator API and of the console. Their tokens are in $keys/operator.key and
 # $keys/admin.key; only hashes are kept here.
 [[api_keys]]

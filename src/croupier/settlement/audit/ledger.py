@@ -1,4 +1,4 @@
-"""The ledger proven as a whole: one snapshot, every check of I1, I2 and of the history's shape (I5)."""
+"""The ledger proven as a whole: one snapshot, every check of I1, I2, of the history's shape (I5) and of what came by webhook (I4)."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ CHECKS: Final[dict[str, str]] = {
     "open_rounds_are_counted": "I5",
     "histories_have_no_gaps": "I5",
     "histories_name_their_entries": "I5",
+    "deliveries_are_accounted_for": "I4",
 }
 """Every check by name, which is also its statement's, and the invariant it belongs to."""
 

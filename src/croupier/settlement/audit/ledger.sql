@@ -278,7 +278,7 @@ WITH in_part AS (
            count(*) FILTER (WHERE m.action = 'bet' AND m.rolled_back_by IS NULL) AS live_bets,
            coalesce(sum(m.amount) FILTER (WHERE m.action = 'bet' AND m.rolled_back_by IS NULL), 0) AS staked,
            coalesce(sum(m.amount - coalesce(i.taken_back, 0))
-                    FILTER (WHERE m.action = 'win' AND (m.rolled_back_by IS NULL OR i.reference IS NOT NULL)), 0) AS won
+                    FILTER (WHERE m.action = 'win' AND m.code <> 'already_paid' AND (m.rolled_back_by IS NULL OR i.reference IS NOT NULL)), 0) AS won
       FROM money_reference m
       LEFT JOIN in_part i ON i.provider = m.provider AND i.reference = m.reference
      WHERE m.status = 'approved' AND m.session_id IS NOT NULL AND m.provider_round_id IS NOT NULL
@@ -342,3 +342,18 @@ SELECT count(*) OVER () AS found,
     ON n.bucket = e.bucket AND n.session_id = e.session_id AND n.id = e.id
  WHERE e.id IS NULL OR n.events IS DISTINCT FROM 1
  ORDER BY coalesce(e.bucket, n.bucket), coalesce(e.session_id, n.session_id), coalesce(e.id, n.id) LIMIT $1;
+
+-- name: deliveries_are_accounted_for
+-- Every delivery that was accepted is waiting, dead or finished, and never two of them at once.
+SELECT count(*) OVER () AS found,
+       format('delivery %s of %s is %s', d.delivery_id, d.provider,
+              CASE WHEN found.places = 0 THEN 'neither waiting nor dead nor finished'
+                   ELSE 'waiting, dead or finished more than once' END) AS explanation
+  FROM delivery d
+ CROSS JOIN LATERAL (
+    SELECT (SELECT count(*) FROM inbox_queue q WHERE q.bucket = d.bucket AND q.id = d.id)
+         + (SELECT count(*) FROM dead_letter l WHERE l.bucket = d.bucket AND l.id = d.id)
+         + (SELECT count(*) FROM delivery_result r WHERE r.bucket = d.bucket AND r.id = d.id
+               AND r.replay = '00000000-0000-0000-0000-000000000000') AS places) found
+ WHERE found.places <> 1
+ ORDER BY d.id LIMIT $1;

@@ -7,13 +7,14 @@ from typing import Final
 
 import msgspec
 
-from croupier.errors import METHOD_NOT_ALLOWED, UNAUTHENTICATED, UNKNOWN_PATH, CroupierError
+from croupier.errors import METHOD_NOT_ALLOWED, UNAUTHENTICATED
 from croupier.ids import JOURNAL, render_id
 from croupier.money import render_minor
 from croupier.moneypath.outcomes import Outcome
 from croupier.providers.adapters.croupier_v1 import launch, wire
 from croupier.providers.adapters.croupier_v1.decode import decode_request
 from croupier.providers.adapters.croupier_v1.manifest import MANIFEST
+from croupier.providers.adapters.croupier_v1.notices import NOTICES
 from croupier.providers.contract import (
     Adapter,
     Attempt,
@@ -32,8 +33,10 @@ from croupier.providers.contract import (
     TransportFault,
 )
 from croupier.providers.manifest import Manifest
+from croupier.providers.notices import NoticeReader
 from croupier.providers.problem import render_problem
 from croupier.providers.verification import Headers, RawRequest, Verified, verify_native_or_message
+from croupier.providers.vocabulary import find_operation
 
 OPERATIONS: Final[dict[bytes, Operation]] = {
     b"/v1/balance": Operation(name="balance"),
@@ -64,14 +67,14 @@ class CroupierV1:
         """The data half."""
         return MANIFEST
 
+    @property
+    def notices(self) -> NoticeReader | None:
+        """Standard Webhooks."""
+        return NOTICES
+
     def operation(self, method: str, path: bytes) -> Operation:
         """The operation of a path; the path is compared as it was sent, byte by byte."""
-        operation = OPERATIONS.get(path)
-        if operation is None:
-            raise CroupierError(UNKNOWN_PATH, f"the paths are {_PATHS} below /providers/{{provider}}")
-        if method != "POST":
-            raise CroupierError(METHOD_NOT_ALLOWED, "use POST")
-        return operation
+        return find_operation(OPERATIONS, method, path)
 
     def verify(self, raw: RawRequest, account: ProviderAccount, now: datetime) -> Verified:
         """The native signature, or RFC 9421 for studios whose tools speak that."""
@@ -123,7 +126,5 @@ def _render(outcome: Outcome) -> wire.ReplyBody:
         outcome.is_repeat,
     )
 
-
-_PATHS: Final = ", ".join(path.decode() for path in OPERATIONS)
 
 ADAPTER: Final[Adapter] = CroupierV1()

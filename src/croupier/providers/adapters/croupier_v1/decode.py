@@ -75,8 +75,8 @@ def _read_bet(body: wire.BetBody, context: Context, _: datetime) -> Decoded:
         reference=body.reference,
         player_id=body.player_id,
         asset=_asset(body.asset, context),
-        amount=_amount(body.amount, "amount"),
-        occurred_at=_moment(body.occurred_at),
+        amount=read_amount(body.amount, "amount"),
+        occurred_at=read_moment(body.occurred_at),
         session_id=read_session_id(body.session_id),
         round_id=body.round_id,
         game_id=body.game_id,
@@ -98,14 +98,14 @@ def _read_win(body: wire.WinBody, context: Context, received_at: datetime) -> De
         reference=body.reference,
         player_id=body.player_id,
         asset=asset,
-        amount=_amount(body.amount, "amount"),
-        occurred_at=_moment(body.occurred_at),
+        amount=read_amount(body.amount, "amount"),
+        occurred_at=read_moment(body.occurred_at),
         kind=kind,
         session_id=session_id,
         round_id=body.round_id,
         game_id=body.game_id,
         close_round=body.close_round,
-        contract=None if session_id is not None else _contract(body, context, received_at),
+        contract=None if session_id is not None else find_contract(body, context, received_at),
     )
     return Decoded(operation=context.operation, player_id=body.player_id, actions=(action,))
 
@@ -115,13 +115,13 @@ def _read_bet_win(body: wire.BetWinBody, context: Context, _: datetime) -> Decod
     asset, session_id, occurred_at = (
         find_asset(body.asset, context, field="asset").code,
         read_session_id(body.session_id),
-        _moment(body.occurred_at),
+        read_moment(body.occurred_at),
     )
     bet = Bet(
         reference=body.bet.reference,
         player_id=body.player_id,
         asset=asset,
-        amount=_amount(body.bet.amount, "bet.amount"),
+        amount=read_amount(body.bet.amount, "bet.amount"),
         occurred_at=occurred_at,
         session_id=session_id,
         round_id=body.round_id,
@@ -133,7 +133,7 @@ def _read_bet_win(body: wire.BetWinBody, context: Context, _: datetime) -> Decod
         reference=body.win.reference,
         player_id=body.player_id,
         asset=asset,
-        amount=_amount(body.win.amount, "win.amount"),
+        amount=read_amount(body.win.amount, "win.amount"),
         occurred_at=occurred_at,
         kind=WinKind.WIN,
         session_id=session_id,
@@ -149,7 +149,7 @@ def _read_rollback(body: wire.RollbackBody, context: Context, _: datetime) -> De
         reference=body.reference,
         target_reference=body.target_reference,
         player_id=body.player_id,
-        occurred_at=_moment(body.occurred_at),
+        occurred_at=read_moment(body.occurred_at),
         session_id=None if body.session_id is None else read_session_id(body.session_id),
         round_id=body.round_id,
         asset=None if body.asset is None else find_asset(body.asset, context, field="asset").code,
@@ -167,7 +167,7 @@ def _read_close_round(body: wire.CloseRoundBody, context: Context, _: datetime) 
         session_id=read_session_id(body.session_id),
         round_id=body.round_id,
         player_id=body.player_id,
-        occurred_at=_moment(body.occurred_at),
+        occurred_at=read_moment(body.occurred_at),
         outcome=outcome.decode(),
         fairness=None if body.fairness is None else msgspec.json.encode(body.fairness).decode(),
     )
@@ -195,7 +195,8 @@ def _asset(code: str, context: Context) -> str:
     return find_asset(code, context, field="asset").code
 
 
-def _amount(text: str, field: str) -> int:
+def read_amount(text: str, field: str) -> int:
+    """Minor units; raises CroupierError: malformed, amount_not_representable."""
     try:
         return parse_minor(text)
     except MalformedAmount as error:
@@ -217,14 +218,16 @@ def _contribution(text: str | None) -> tuple[int, str | None]:
     return exact or 0, kept
 
 
-def _moment(value: datetime) -> datetime:
+def read_moment(value: datetime) -> datetime:
+    """A time in UTC that the database can keep; raises CroupierError (malformed)."""
     # Beyond these years the database would keep an infinity instead of the time.
     if not FIRST_YEAR <= value.year <= LAST_YEAR:
         raise malformed("occurred_at", f"it must lie between the years {FIRST_YEAR} and {LAST_YEAR}")
     return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
-def _contract(body: wire.WinBody, context: Context, at: datetime) -> Contract:
+def find_contract(body: wire.WinBody | wire.JackpotWonData, context: Context, at: datetime) -> Contract:
+    """The terms of a win outside a session; raises CroupierError (contract_missing)."""
     contract = context.account.contract_for(asset=body.asset, game_id=body.game_id, at=at)
     if contract is None:
         detail = f"no contract covers {body.kind} wins in {body.asset} outside a session"

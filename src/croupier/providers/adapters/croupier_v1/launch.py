@@ -23,14 +23,11 @@ from croupier.providers.contract import (
     TransportFault,
 )
 from croupier.providers.strict_json import decode_strict
-from croupier.providers.vocabulary import Name, launched
+from croupier.providers.vocabulary import Name, judge_launch, launched
 from croupier_signing import sign_native
 
 DEADLINE_S: Final = MANIFEST.deadline_s("launch") or 5.0
 
-_OPENED: Final = frozenset({200, 201})
-# These say nothing about whether the session was opened (docs/reference/provider-protocol.md, "Launch").
-_UNDECIDED: Final = frozenset({401, 408, 409, 425, 429})
 _REPLY: Final = msgspec.json.Decoder(wire.LaunchReplyBody)
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -79,13 +76,7 @@ def _body_of(order: LaunchOrder) -> wire.LaunchBody:
 
 def read_launch(order: LaunchOrder, answer: Reply | TransportFault) -> LaunchAnswer:
     """Read what came back. Only a problem that names a code is a refusal; a bare 404 may be a proxy's."""
-    if isinstance(answer, TransportFault):
-        return LaunchUnknown(answer.reason)
-    if answer.status in _OPENED:
-        return _read_opened(order, answer.body)
-    if 400 <= answer.status < 500 and answer.status not in _UNDECIDED:
-        return _read_refused(answer)
-    return LaunchUnknown(f"status_{answer.status}")
+    return judge_launch(answer, opened=lambda body: _read_opened(order, body), refused=_read_refused)
 
 
 def _read_opened(order: LaunchOrder, body: bytes) -> LaunchAnswer:

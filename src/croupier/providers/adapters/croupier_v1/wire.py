@@ -8,7 +8,7 @@ for readers.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Raw, Struct
 
@@ -137,6 +137,74 @@ class CloseRoundBody(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     occurred_at: Moment
     outcome: FreeObject
     fairness: Fairness | None = None
+
+
+class RoundCompletedData(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """`round.completed`: as `/close-round`."""
+
+    session_id: SessionId
+    round_id: Name
+    player_id: Name
+    occurred_at: Moment
+    outcome: FreeObject
+    reference: Name | None = None
+    fairness: Fairness | None = None
+
+
+class RoundRolledBackData(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """`round.rolled_back`: as `/rollback`."""
+
+    target_reference: Name
+    player_id: Name
+    occurred_at: Moment
+    reference: Name | None = None
+    session_id: SessionId | None = None
+    round_id: Name | None = None
+    asset: Name | None = None
+    reason: Annotated[str, Meta(max_length=MAX_REASON)] | None = None
+
+
+class JackpotWonData(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """`jackpot.won`: as `/win`, whose kind is jackpot."""
+
+    game_id: Name
+    player_id: Name
+    asset: Name
+    amount: Amount
+    occurred_at: Moment
+    reference: Name | None = None
+    session_id: SessionId | None = None
+    round_id: Name | None = None
+    kind: Literal["jackpot"] = "jackpot"
+    close_round: bool = False
+
+
+class SessionClosedData(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """`session.closed`: the studio ended play; the session settles once its rounds are over."""
+
+    session_id: SessionId
+    player_id: Name
+    occurred_at: Moment
+    reference: Name | None = None
+    reason: Annotated[str, Meta(max_length=MAX_REASON)] | None = None
+
+
+class StatementReadyData(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """`statement.ready`: a statement of the studio can be fetched."""
+
+    statement_id: Name
+    occurred_at: Moment
+    period_from: Moment
+    period_to: Moment
+    url: Annotated[str, Meta(max_length=2048)] | None = None
+
+
+class NoticeBody(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """`POST /webhooks/{provider}`: what `data` holds follows from `type`."""
+
+    type: Name
+    timestamp: Moment
+    data: FreeObject
 
 
 class Balance(Struct, frozen=True, gc=False):

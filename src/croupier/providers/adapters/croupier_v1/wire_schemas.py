@@ -17,6 +17,12 @@ SCHEMAS: Final[Mapping[str, Wire]] = {
     "close-round": Wire(wire.CloseRoundBody),
     "reply": Wire(wire.ReplyBody, OUTBOUND),
     "bet-win-reply": Wire(wire.BetWinReplyBody, OUTBOUND),
+    "notice": Wire(wire.NoticeBody),
+    "round-completed": Wire(wire.RoundCompletedData),
+    "round-rolled-back": Wire(wire.RoundRolledBackData),
+    "jackpot-won": Wire(wire.JackpotWonData),
+    "session-closed": Wire(wire.SessionClosedData),
+    "statement-ready": Wire(wire.StatementReadyData),
     "launch": Wire(wire.LaunchBody, OUTBOUND),
     "launch-reply": Wire(wire.LaunchReplyBody),
 }

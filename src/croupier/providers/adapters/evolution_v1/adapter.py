@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from croupier.errors import METHOD_NOT_ALLOWED, UNKNOWN_PATH, CroupierError
 from croupier.moneypath.outcomes import Outcome
 from croupier.providers.adapters.evolution_v1 import launch, rounds
 from croupier.providers.adapters.evolution_v1.answers import render_answer, render_failure
@@ -30,7 +29,9 @@ from croupier.providers.contract import (
     TransportFault,
 )
 from croupier.providers.manifest import Manifest
+from croupier.providers.notices import NoticeReader
 from croupier.providers.verification import RawRequest, Verified, verify_query_token
+from croupier.providers.vocabulary import find_operation
 
 TOKEN: Final = b"authToken"
 OPERATIONS: Final[dict[bytes, Operation]] = {
@@ -54,14 +55,14 @@ class EvolutionV1:
         """The data half."""
         return MANIFEST
 
+    @property
+    def notices(self) -> NoticeReader | None:
+        """The protocol sends no webhooks."""
+        return None
+
     def operation(self, method: str, path: bytes) -> Operation:
         """The operation of a path; the path is compared as it was sent, byte by byte."""
-        operation = OPERATIONS.get(path)
-        if operation is None:
-            raise CroupierError(UNKNOWN_PATH, "there is no such call")
-        if method != "POST":
-            raise CroupierError(METHOD_NOT_ALLOWED, "use POST")
-        return operation
+        return find_operation(OPERATIONS, method, path)
 
     def verify(self, raw: RawRequest, account: ProviderAccount, now: datetime) -> Verified:
         """The static token of the query: it says who calls and proves nothing of what is asked."""

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import Final
 
-from croupier.errors import METHOD_NOT_ALLOWED, UNAUTHENTICATED, UNKNOWN_PATH, CroupierError
+from croupier.errors import UNAUTHENTICATED, CroupierError
 from croupier.moneypath.outcomes import Outcome
 from croupier.providers.adapters.slotegrator_gis_v1 import answers, outbound
 from croupier.providers.adapters.slotegrator_gis_v1.decode import decode_request
@@ -30,6 +30,7 @@ from croupier.providers.contract import (
     TransportFault,
 )
 from croupier.providers.manifest import Manifest
+from croupier.providers.notices import NoticeReader
 from croupier.providers.verification import (
     FormHeaders,
     RawRequest,
@@ -37,9 +38,11 @@ from croupier.providers.verification import (
     find_header,
     verify_form_headers,
 )
+from croupier.providers.vocabulary import find_operation
 
 CALLBACK: Final = Operation(name="callback", media_type="application/x-www-form-urlencoded")
 """The only path; what a call means is said by its field `action`."""
+OPERATIONS: Final = {b"/": CALLBACK}
 
 _HEADERS: Final = FormHeaders(
     merchant=outbound.MERCHANT_ID,
@@ -61,13 +64,14 @@ class SlotegratorGisV1:
         """The data half."""
         return MANIFEST
 
+    @property
+    def notices(self) -> NoticeReader | None:
+        """The protocol sends no webhooks."""
+        return None
+
     def operation(self, method: str, path: bytes) -> Operation:
         """`POST /` and nothing else."""
-        if path != b"/":
-            raise CroupierError(UNKNOWN_PATH, "there is one path, /")
-        if method != "POST":
-            raise CroupierError(METHOD_NOT_ALLOWED, "use POST")
-        return CALLBACK
+        return find_operation(OPERATIONS, method, path)
 
     def verify(self, raw: RawRequest, account: ProviderAccount, now: datetime) -> Verified:
         """HMAC-SHA1 over the sorted form and three headers; the merchant that they name must be ours."""

@@ -31,7 +31,7 @@ from croupier.providers.contract import (
 )
 from croupier.providers.strict_json import JsonLimits, decode_strict
 from croupier.providers.verification import Headers
-from croupier.providers.vocabulary import launched
+from croupier.providers.vocabulary import judge_launch, launched
 from croupier_signing import payload_digest, sign_sorted_form
 
 MERCHANT_ID: Final = "X-Merchant-Id"
@@ -44,8 +44,6 @@ NONCE_DIGITS: Final = 32
 LAUNCH_S: Final = MANIFEST.deadline_s("launch") or 5.0
 GAMES_S: Final = MANIFEST.deadline_s("list_games") or 10.0
 
-# These say nothing about whether the session was opened.
-_UNDECIDED: Final = frozenset({401, 408, 409, 425, 429})
 _LANGUAGE: Final = re.compile(r"([A-Za-z]{2})(?:[-_].*)?")
 _DEVICES: Final = {"mobile": "mobile", "tablet": "mobile", "desktop": "desktop"}
 _GAME_LIMITS: Final = JsonLimits(max_keys=200_000)
@@ -107,13 +105,7 @@ def _sign(fields: Mapping[str, str], account: ProviderAccount, attempt: Attempt)
 
 def read_launch(answer: Reply | TransportFault) -> LaunchAnswer:
     """Read what came back. Only the aggregator's own error is a refusal; a bare 404 may be a proxy's."""
-    if isinstance(answer, TransportFault):
-        return LaunchUnknown(answer.reason)
-    if answer.status == 200:
-        return _read_opened(answer.body)
-    if 400 <= answer.status < 500 and answer.status not in _UNDECIDED:
-        return _read_refused(answer)
-    return LaunchUnknown(f"status_{answer.status}")
+    return judge_launch(answer, opened=_read_opened, refused=_read_refused)
 
 
 def _read_opened(body: bytes) -> LaunchAnswer:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from croupier.errors import METHOD_NOT_ALLOWED, UNKNOWN_PATH, CroupierError
 from croupier.moneypath.outcomes import Outcome
 from croupier.providers.adapters.softswiss_v2 import answers, outbound
 from croupier.providers.adapters.softswiss_v2.decode import decode_request
@@ -29,7 +28,9 @@ from croupier.providers.contract import (
     TransportFault,
 )
 from croupier.providers.manifest import Manifest
+from croupier.providers.notices import NoticeReader
 from croupier.providers.verification import RawRequest, Verified, verify_hmac_header
+from croupier.providers.vocabulary import find_operation
 
 OPERATIONS: Final[dict[bytes, Operation]] = {
     b"/balance": Operation(name="balance"),
@@ -50,14 +51,14 @@ class SoftswissV2:
         """The data half."""
         return MANIFEST
 
+    @property
+    def notices(self) -> NoticeReader | None:
+        """The protocol sends no webhooks."""
+        return None
+
     def operation(self, method: str, path: bytes) -> Operation:
         """The operation of a path; the path is compared as it was sent, byte by byte."""
-        operation = OPERATIONS.get(path)
-        if operation is None:
-            raise CroupierError(UNKNOWN_PATH, "the paths are /balance, /betwin, /rollback and /finish")
-        if method != "POST":
-            raise CroupierError(METHOD_NOT_ALLOWED, "use POST")
-        return operation
+        return find_operation(OPERATIONS, method, path)
 
     def verify(self, raw: RawRequest, account: ProviderAccount, now: datetime) -> Verified:
         """HMAC-SHA256 of the body's bytes in lower-case hex; the protocol has neither time nor nonce."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from croupier.errors import METHOD_NOT_ALLOWED, UNKNOWN_PATH, CroupierError
 from croupier.moneypath.outcomes import Outcome
 from croupier.providers.adapters.swipegames_v1 import answers, outbound
 from croupier.providers.adapters.swipegames_v1.decode import decode_request
@@ -30,15 +29,17 @@ from croupier.providers.contract import (
     Unseated,
 )
 from croupier.providers.manifest import Manifest
+from croupier.providers.notices import NoticeReader
 from croupier.providers.verification import RawRequest, Verified, verify_canonical_header
+from croupier.providers.vocabulary import find_operation
 
-OPERATIONS: Final[dict[bytes, tuple[str, Operation]]] = {
-    b"/balance": ("GET", Operation(name="balance", media_type=None)),
-    b"/bet": ("POST", Operation(name="bet")),
-    b"/win": ("POST", Operation(name="win")),
-    b"/refund": ("POST", Operation(name="refund")),
+OPERATIONS: Final[dict[bytes, Operation]] = {
+    b"/balance": Operation(name="balance", method="GET", media_type=None),
+    b"/bet": Operation(name="bet"),
+    b"/win": Operation(name="win"),
+    b"/refund": Operation(name="refund"),
 }
-"""What each path below `/providers/{provider}` means, and its method."""
+"""What each path below `/providers/{provider}` means."""
 
 
 class SwipegamesV1:
@@ -51,14 +52,14 @@ class SwipegamesV1:
         """The data half."""
         return MANIFEST
 
+    @property
+    def notices(self) -> NoticeReader | None:
+        """The protocol sends no webhooks."""
+        return None
+
     def operation(self, method: str, path: bytes) -> Operation:
         """The operation of a path; the path is compared as it was sent, byte by byte."""
-        found = OPERATIONS.get(path)
-        if found is None:
-            raise CroupierError(UNKNOWN_PATH, "the paths are /balance, /bet, /win and /refund")
-        if method != found[0]:
-            raise CroupierError(METHOD_NOT_ALLOWED, f"use {found[0]}")
-        return found[1]
+        return find_operation(OPERATIONS, method, path)
 
     def verify(self, raw: RawRequest, account: ProviderAccount, now: datetime) -> Verified:
         """HMAC-SHA256 of the body's bytes, or of the query as canonical JSON; there is neither time nor nonce."""

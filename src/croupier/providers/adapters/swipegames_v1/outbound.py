@@ -33,7 +33,7 @@ from croupier.providers.contract import (
 )
 from croupier.providers.manifest import Setting
 from croupier.providers.strict_json import JsonLimits, decode_strict
-from croupier.providers.vocabulary import launched
+from croupier.providers.vocabulary import judge_launch, launched
 from croupier_signing import canonicalise, sign_canonical_body, sign_canonical_query
 
 LAUNCH_PATH: Final = "/create-new-game"
@@ -42,8 +42,6 @@ SIGNATURE: Final = b"x-request-sign"
 LAUNCH_S: Final = MANIFEST.deadline_s("launch") or 5.0
 GAMES_S: Final = MANIFEST.deadline_s("list_games") or 20.0
 
-# These say nothing about whether the session was opened.
-_UNDECIDED: Final = frozenset({401, 408, 409, 425, 429})
 _MOBILE: Final = frozenset({"mobile", "tablet"})
 _LOCALE: Final = re.compile(r"([A-Za-z]{2,3})(?:-[A-Za-z]{4})?(?:-([A-Za-z]{2}))?(?:-.*)?")
 _GAME_LIMITS: Final = JsonLimits(max_keys=200_000)
@@ -93,13 +91,7 @@ def _locale(text: str | None) -> str | None:
 
 def read_launch(answer: Reply | TransportFault) -> LaunchAnswer:
     """Read what came back. Only a body of the API's own shape is a refusal; a bare 404 may be a proxy's."""
-    if isinstance(answer, TransportFault):
-        return LaunchUnknown(answer.reason)
-    if answer.status == 200:
-        return _read_opened(answer.body)
-    if 400 <= answer.status < 500 and answer.status not in _UNDECIDED:
-        return _read_refused(answer)
-    return LaunchUnknown(f"status_{answer.status}")
+    return judge_launch(answer, opened=_read_opened, refused=_read_refused)
 
 
 def _read_opened(body: bytes) -> LaunchAnswer:
