@@ -108,9 +108,7 @@ REFERENCE_CONFLICT: Final = _final("reference_conflict", 409, "This reference wa
 SESSION_MISMATCH: Final = _final(
     "session_mismatch", 409, "Session, player, asset, game and key do not belong together"
 )
-DELIVERY_ID_REUSED: Final = _final(
-    "delivery_id_reused", 409, "This webhook id was used for another body"
-)
+DELIVERY_ID_REUSED: Final = _final("delivery_id_reused", 409, "This webhook id was used for another body")
 TARGET_ROLLED_BACK: Final = _final("target_rolled_back", 409, "The bet this belongs to was rolled back")
 TARGET_SETTLED: Final = _final("target_settled", 409, "The bet this belongs to is settled already")
 TOKEN_EXPIRED: Final = _final("token_expired", 409, "This session token is not good any more")

@@ -92,7 +92,10 @@ class SessionStateChanged(
 
 
 class RoundClosed(Struct, frozen=True, gc=False, kw_only=True):
-    """A round is over: its provider said so, or its session was settled. Late money may still follow."""
+    """A round is over: its provider said so, or its session ended with it. Late money may still follow.
+
+    A round of which nothing is left, because every bet was rolled back and nothing won, may end without one.
+    """
 
     round_id: RoundId
     provider_round_id: ProviderRoundId
@@ -156,7 +159,7 @@ class BreakOpened(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class BreakerOpened(Struct, frozen=True, gc=False, kw_only=True):
-    """Calls to a provider are held back, because too many of them failed. This version has no breakers and writes none."""
+    """Calls to a provider are held back, because too many of them failed. No part of this version writes it yet."""
 
     provider: ProviderId
     operation: Annotated[str, Meta(description="What is held back, such as `launch`.")]

@@ -235,7 +235,8 @@ def test_the_demo_is_summed_up(watched: Watched, after_demo: str) -> None:
     watched.open(after_demo)
     said = watched.page.inner_text("main")
     assert "duplicates absorbed" in said
-    for invariant in ("I1", "I2", "I3", "I5", "I7", "I8", "I10"):
+    assert "A provider that was dark for" in said
+    for invariant in ("I1", "I2", "I3", "I4", "I5", "I7", "I8", "I10"):
         row = watched.page.locator(".claims dt", has_text=re.compile(f"^{invariant} "))
         expect(row.locator("xpath=following-sibling::dd[1]")).to_have_text("held")
     # A forged call may leave work for finance, which the tiles show; nothing of the demo itself may be broken.

@@ -18,6 +18,7 @@ from croupier.ids import JOURNAL, render_id
 from croupier.runtime.database import connect_app, with_database
 from croupier.runtime.embedded import EmbeddedServer
 from croupier.runtime.supervisor import DATABASE
+from croupier.sandbox.plan import NoticeAttack
 from e2e.processes import CROUPIER, Addresses, environment, free_addresses
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -59,6 +60,29 @@ class Ledger(Struct):
     assets: dict[str, dict[str, Minor]]
 
 
+class Webhooks(Struct, forbid_unknown_fields=True):
+    sent: Count
+    accepted: Count
+    duplicates: Count
+    refused: dict[str, Count]
+    processed: dict[str, Count]
+    dead_letters: dict[str, Count]
+    redriven: Count
+    held_while_dark: Count
+    sessions_held_open: Count
+    seconds_dark: float
+    drained_in_s: float
+
+
+class Replay(Struct, forbid_unknown_fields=True):
+    deliveries: Count
+    already_applied: Count
+    failed: Count
+    moved: dict[str, Minor]
+    double_effects: Count
+    digest_equal: bool
+
+
 class Document(Struct):
     """What scripts may rely on; the demo says more than this, and never less."""
 
@@ -68,6 +92,8 @@ class Document(Struct):
     by_provider: dict[str, ByProvider]
     duplicates_absorbed: Count
     attacks: Attacks
+    webhooks: Webhooks
+    replay: Replay
     sessions: dict[str, Count]
     latency_ms: Latency
     calls_per_second: float
@@ -172,6 +198,37 @@ def test_duplicates_were_absorbed_and_every_planted_attack_was_refused(demo_run:
     assert demo_run.document.attacks.refused == demo_run.document.attacks.planted
 
 
+def test_a_dark_provider_comes_back_as_a_storm_that_is_worked_off(demo_run: DemoRun) -> None:
+    told = demo_run.document.webhooks
+    assert told.held_while_dark > 0
+    assert told.sessions_held_open > 0
+    assert told.seconds_dark > 0
+    assert told.duplicates > 0
+    assert told.sent == told.accepted + told.duplicates
+    assert sum(told.processed.values()) + sum(told.dead_letters.values()) == told.accepted
+    assert (told.processed["refused"], told.processed["unmatched"]) == (0, 0)
+    assert min(told.processed[result] for result in ("applied", "repeat")) > 0
+
+
+def test_every_attack_on_webhooks_was_planted_and_refused(demo_run: DemoRun) -> None:
+    refused = demo_run.document.webhooks.refused
+    assert set(refused) == {kind.value for kind in NoticeAttack}
+    assert refused == {kind: demo_run.document.attacks.planted[kind] for kind in refused}
+
+
+def test_the_planted_poison_alone_is_dead_and_a_redrive_does_not_change_that(demo_run: DemoRun) -> None:
+    assert demo_run.document.webhooks.dead_letters == {"unknown_type": 1}
+    assert demo_run.document.webhooks.redriven == 1
+
+
+def test_a_replay_of_everything_moved_nothing(demo_run: DemoRun) -> None:
+    replay = demo_run.document.replay
+    assert replay.deliveries == demo_run.document.webhooks.accepted
+    assert (replay.already_applied, replay.failed) == (replay.deliveries - 1, 1)
+    assert replay.moved == dict.fromkeys(demo_run.document.ledger.assets, "0")
+    assert (replay.double_effects, replay.digest_equal) == (0, True)
+
+
 def test_every_session_is_final(demo_run: DemoRun) -> None:
     assert set(demo_run.document.sessions) <= FINAL
     assert demo_run.document.sessions["settled"] >= PLAYERS
@@ -190,13 +247,16 @@ def test_the_ledger_sums_to_zero_and_clearing_is_empty(demo_run: DemoRun) -> Non
 
 
 def test_every_invariant_held(demo_run: DemoRun) -> None:
-    assert demo_run.document.invariants == dict.fromkeys(("I1", "I2", "I3", "I5", "I7", "I8", "I10"), "held")
+    names = ("I1", "I2", "I3", "I4", "I5", "I7", "I8", "I10")
+    assert demo_run.document.invariants == dict.fromkeys(names, "held")
 
 
 def test_the_summary_for_people_says_the_same(demo_run: DemoRun) -> None:
     assert f"{PLAYERS} players, {PLAYERS * ROUNDS} rounds" in demo_run.printed
     assert f"{demo_run.document.duplicates_absorbed} duplicates absorbed" in demo_run.printed
     assert "killing worker" in demo_run.printed
+    assert f"dark for {demo_run.document.webhooks.seconds_dark:.1f} s" in demo_run.printed
+    assert "nothing moved, 0 double effects, ledger digest equal" in demo_run.printed
     assert "broken" not in demo_run.printed
 
 
@@ -206,6 +266,32 @@ def test_another_command_proves_the_same_books(demo_run: DemoRun, server_url: st
     report = msgspec.json.decode(ended.stdout)
     assert report["held"] is True
     assert report["totals"]["assets"] == demo_run.document.ledger.assets
+
+
+def test_another_command_replays_the_same_webhooks_and_moves_nothing_again(
+    demo_run: DemoRun, server_url: str
+) -> None:
+    command = ("--yes", "--json", "inbox", "replay", "--from", "12h", "--to", "now", "--reason", "once more")
+    ended = croupier(demo_run, server_url, *command)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    report = msgspec.json.decode(ended.stdout)
+    assert report["done"] == demo_run.document.replay.deliveries
+    assert report["proof"]["ledger"]["unchanged"] is True
+
+
+async def test_jackpots_were_won_and_paid_from_their_pools_by_webhook_alone(server_url: str) -> None:
+    connection = await connect_app(server_url)
+    try:
+        row = await connection.fetchrow(JACKPOTS)
+        assert row["entries"] > 0
+        assert row["by_webhook"] == row["entries"]
+        # A pool is spread over accounts; what counts is their sum.
+        pools = await connection.fetch(
+            "SELECT sum(balance) AS holds FROM account WHERE kind = 'jackpot_pool' GROUP BY asset"
+        )
+        assert all(pool["holds"] >= 0 for pool in pools)
+    finally:
+        await connection.close()
 
 
 def test_every_session_can_be_replayed_from_its_history(demo_run: DemoRun, server_url: str) -> None:
@@ -273,6 +359,10 @@ async def test_a_bet_that_is_nowhere_and_a_wallet_that_holds_something_else_are_
     finally:
         await connection.close()
 
+
+JACKPOTS = """
+SELECT count(*) AS entries, count(*) FILTER (WHERE cause = 'webhook') AS by_webhook
+  FROM journal_entry WHERE kind = 'jackpot_win'"""
 
 STORED = """
 SELECT reference, status, code, journal_id, balance::text AS balance FROM money_reference

@@ -30,6 +30,18 @@ EDGES: Final[dict[tuple[str, str], str]] = {
         "*",
     ): "the request edge towards providers: every fault becomes a reply",
     (
+        "src/croupier/inbox/intake.py",
+        "_answer",
+    ): "the request edge towards providers: every sender gets an answer",
+    (
+        "src/croupier/inbox/accept.py",
+        "_settle",
+    ): "the worker loop: every fault ends in an answer to each sender",
+    (
+        "src/croupier/inbox/replay/reading.py",
+        "read",
+    ): "the worker loop: an adapter's fault is one delivery's trouble",
+    (
         "src/croupier/moneypath/lane.py",
         "_settle",
     ): "the worker loop: every fault ends in an answer to each call",
@@ -45,6 +57,22 @@ EDGES: Final[dict[tuple[str, str], str]] = {
         "src/croupier/moneypath/transaction.py",
         "_roll_back",
     ): "the fault that led here is being raised already",
+    (
+        "src/croupier/operator/outbox/dispatch.py",
+        "_keep_doing",
+    ): "the worker loop: a fault in one consumer must not stop the others",
+    (
+        "src/croupier/operator/outbox/deliver.py",
+        "_attempt",
+    ): "the worker loop: a fault of ours counts as a failed attempt, or it would come back for ever",
+    (
+        "src/croupier/inbox/drain.py",
+        "_work_on",
+    ): "the worker loop: a fault with one provider's deliveries must not stop the others'",
+    (
+        "src/croupier/inbox/drain.py",
+        "_settle",
+    ): "the worker loop: one delivery's fault must not reach its neighbours",
 }
 """File and function → why it may catch everything. Two kinds only: the request edge and the worker loop."""
 

@@ -26,6 +26,7 @@ ADAPTER_MAY_IMPORT: Final = (
     "croupier.moneypath.outcomes",
     "croupier.providers.contract",
     "croupier.providers.manifest",
+    "croupier.providers.notices",
     "croupier.providers.problem",
     "croupier.providers.strict_json",
     "croupier.providers.verification",

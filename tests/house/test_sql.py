@@ -22,7 +22,7 @@ GLOBAL_KEYS: Final = {
 
 TEXT_MONEY: Final = {("break_item", "amount"): "an amount that was refused is kept as it was written"}
 
-LANE_FILE: Final = re.compile(r"lane_functions")
+LANE_FILE: Final = re.compile(r"(lane|inbox)_functions")
 LANE_NEVER: Final = {
     r"\bMERGE\b": "MERGE",
     r"\bctid\b": "ctid",

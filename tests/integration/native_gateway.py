@@ -11,9 +11,19 @@ from typing import Any
 
 from aiohttp import web
 
-from croupier_signing import SignatureRefused, SigningKey, parse_authorization, verify_native
+from croupier_signing import (
+    SignatureRefused,
+    SigningKey,
+    parse_authorization,
+    verify_native,
+    verify_webhook,
+)
 
 KEY = SigningKey("sandbox-in-1", b"0123456789abcdef0123456789abcdef")
+
+
+CALLED = {"round.completed": "/close-round", "round.rolled_back": "/rollback", "jackpot.won": "/win"}
+"""The path of the callback that tells the same as a webhook."""
 
 
 class Problem(Exception):
@@ -31,7 +41,8 @@ class NativeGateway:
 
     `script`: what happens to the next requests: `503`, `drop` (undecided, no reply) or `lose` (decided, no
     reply). `lost_paths` and `down_paths` do the same to every request of a path; `refused` is
-    set by a 503, `asked` by any money call.
+    set by a 503, `asked` by any money call. `webhook_script` and `webhooks_down` do it to webhooks (also `429`, or any
+    other status); `deliveries` holds those that were accepted, by id, `attempts` the headers of all that came.
     """
 
     opening_minor: int = 100_000
@@ -47,6 +58,10 @@ class NativeGateway:
     seen: list[tuple[str, str]] = field(default_factory=list)
     refused: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    webhook_script: deque[str] = field(default_factory=deque)
+    webhooks_down: bool = False
+    deliveries: dict[str, bytes] = field(default_factory=dict)
+    attempts: list[tuple[str, int]] = field(default_factory=list)
     _nonces: set[str] = field(default_factory=set)
     _journal: int = 0
 
@@ -63,6 +78,37 @@ class NativeGateway:
             return self._fail_or_decide(request, tail, document)
         except Problem as problem:
             return web.json_response(problem.document, status=problem.status)
+
+    async def accept(self, request: web.Request) -> web.StreamResponse:
+        """One webhook."""
+        body = await request.read()
+        webhook_id = request.headers.get("webhook-id", "")
+        self.attempts.append((webhook_id, int(request.headers.get("webhook-timestamp", "0"))))
+        try:
+            if self.checks_signatures:
+                _verify_webhook(request, body)
+            event = self.webhook_script.popleft() if self.webhook_script else ""
+            if self.webhooks_down or event.isdigit():
+                status = int(event or "503")
+                return web.json_response({"code": "overloaded"}, status=status, headers={"Retry-After": "0"})
+            if event != "drop":
+                self._take(webhook_id, body)
+            if event and request.transport is not None:
+                request.transport.abort()
+        except Problem as problem:
+            return web.json_response(problem.document, status=problem.status)
+        return web.json_response({}, status=202)
+
+    def _take(self, webhook_id: str, body: bytes) -> None:
+        known = self.deliveries.setdefault(webhook_id, body)
+        if known != body:
+            raise Problem(409, "delivery_id_reused")
+        document = json.loads(body)
+        tail, data = CALLED.get(document["type"]), document["data"]
+        if tail is not None:
+            self.wallets.setdefault(data["player_id"], self.opening_minor)
+            act = self._roll_back if tail == "/rollback" else self._move
+            self._once(data["player_id"], data["reference"], tail, data, act)
 
     def _fail_or_decide(
         self, request: web.Request, tail: str, document: dict[str, Any]
@@ -165,6 +211,15 @@ class NativeGateway:
         }
 
 
+def _verify_webhook(request: web.Request, body: bytes) -> None:
+    names = {"webhook_id": "webhook-id", "timestamp": "webhook-timestamp", "signature": "webhook-signature"}
+    headers = {member: request.headers.get(name, "").encode() for member, name in names.items()}
+    try:
+        verify_webhook((KEY,), body=body, now_s=int(time.time()), **headers)
+    except SignatureRefused as refused:
+        raise Problem(401, "unauthenticated", refused.reason.value) from None
+
+
 def _read(body: bytes) -> dict[str, Any]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) != len(pairs):
@@ -183,6 +238,7 @@ async def native_gateway(**switches: Any) -> AsyncIterator[NativeGateway]:
     gateway = NativeGateway(**switches)
     application = web.Application()
     application.router.add_post("/providers/sandbox/v1/{tail}", gateway.answer)
+    application.router.add_post("/webhooks/sandbox", gateway.accept)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -24,6 +24,7 @@ from foreign_gateway import (
 )
 
 from croupier.cli.sandbox_accounts import BadAccounts, read_accounts
+from croupier.sandbox import rounds
 from croupier.sandbox.protocols import WIRES
 from croupier.sandbox.service import SandboxService, Settings
 from croupier.sandbox.wire import RetryPolicy
@@ -261,6 +262,18 @@ async def test_a_bet_without_answer_is_rolled_back_after_as_many_attempts_as_the
     report = await studio.play(protocol, rounds=1, misbehaviour="none")
     assert (gateway.seen[bet], gateway.seen[rollback]) == (attempts, 1)
     assert (report["stopped_by"], report["unresolved"], report["wrong"]) == (None, 0, [])
+    assert gateway.ledger.wallets["p-1"] == gateway.ledger.opening
+
+
+async def test_a_win_that_overtook_a_bet_which_was_lost_gives_up_early(
+    gateway: ForeignGateway, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "OVERTAKING_S", 0.2)
+    gateway.down_paths.add("/transaction/bet")
+    async with asyncio.timeout(QUICK.total_s / 2):
+        report = await studio.play("hub88_v1", rounds=1, misbehaviour={"win_before_bet": 100})
+    assert (gateway.seen["/transaction/bet"], gateway.seen["/transaction/win"] > 1) == (1, True)
+    assert (report["unresolved"], report["wrong"]) == (0, [])
     assert gateway.ledger.wallets["p-1"] == gateway.ledger.opening
 
 

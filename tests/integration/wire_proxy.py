@@ -14,11 +14,13 @@ from lane_desk import with_address
 
 COMMIT: Final = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 """A simple query: its type, its length, its text (PostgreSQL documentation, "Message Formats")."""
+READY: Final = b"Z\x00\x00\x00\x05I"
+"""The server's word that nothing is open any more: what was sent has been done and committed."""
 CHUNK: Final = 65_536
 
 
 class Cut(Enum):
-    """When the connection of the next COMMIT is lost."""
+    """When the connection of the next COMMIT, or of the next message with a marker, is lost."""
 
     BEFORE = auto()
     """The server never hears of it."""
@@ -38,6 +40,8 @@ class WireProxy:
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 5432
         self._url = url
         self._armed: Cut | None = None
+        self._marker = COMMIT
+        self._is_last = False
         self._late = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: set[asyncio.StreamWriter] = set()
@@ -60,9 +64,12 @@ class WireProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._hang_up()
 
-    def arm(self, cut: Cut) -> None:
-        """Lose the connection of the next COMMIT."""
-        self._armed = cut
+    def arm(self, cut: Cut, *, marker: bytes = COMMIT, is_last: bool = False) -> None:
+        """Lose the connection of the next COMMIT, or of the next message that holds `marker`.
+
+        `is_last`: take no other connection after it, until `come_back`.
+        """
+        self._armed, self._marker, self._is_last = cut, marker, is_last
 
     def let_commit(self) -> None:
         """Pass on the COMMIT that was held back."""
@@ -120,8 +127,9 @@ class WireProxy:
         replies = asyncio.create_task(_copy(server_reader, writer))
         try:
             while chunk := await reader.read(CHUNK):
-                if self._armed is not None and COMMIT in chunk:
+                if self._armed is not None and self._marker in chunk:
                     cut, self._armed = self._armed, None
+                    self.is_down = self._is_last
                     self.cuts += 1
                     replies.cancel()
                     await asyncio.wait({replies})
@@ -147,8 +155,10 @@ class WireProxy:
             writer.transport.abort()
             await self._late.wait()
         server_writer.write(chunk)
-        reply = await server_reader.read(CHUNK)
-        assert b"COMMIT\x00" in reply, "the server has committed"
+        reply = b""
+        while READY not in reply:
+            reply += await server_reader.read(CHUNK)
+        assert self._marker != COMMIT or b"COMMIT\x00" in reply, "the server has committed"
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

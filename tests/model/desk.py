@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from msgspec import structs
+
 from croupier.errors import CroupierError
 from croupier.ids import IdSource
 from croupier.moneypath.commands import Action, Call
@@ -134,6 +136,11 @@ class Desk:
         for one in self.facts.posted[outcome.journal_id]:
             amounts[one.leg.kind] = amounts.get(one.leg.kind, 0) + one.leg.amount
         return amounts
+
+
+def as_stored(outcome: Outcome) -> Outcome:
+    """What is kept of an outcome: all but what the moment of its answer adds."""
+    return structs.replace(outcome, is_repeat=False, current_balance=None, moved=0)
 
 
 def open_desk(funds: int = 1_000, **terms: object) -> Desk:

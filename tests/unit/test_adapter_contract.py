@@ -36,6 +36,7 @@ ALLOWED_IMPORTS = {
     "croupier.moneypath.outcomes",
     "croupier.providers.contract",
     "croupier.providers.manifest",
+    "croupier.providers.notices",
     "croupier.providers.problem",
     "croupier.providers.strict_json",
     "croupier.providers.verification",

@@ -63,7 +63,7 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
         admin = 8701
         [limits]
         batch = true
-        [outbox]
+        [retention]
         [[providers]]
         id = "acme"
         window_s = 0
@@ -81,7 +81,7 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
         "environmnt": 'did you mean "environment"?',
         "http.admin": 'it must be text as "host:port"',
         "limits.batch": "it must be a whole number from 1 to 4096",
-        "outbox": "remove it",
+        "retention": "remove it",
         "providers #1.window_s": "it must be a whole number from 1 to 3600",
         "games #1.provider": 'did you mean "acme"?',
         "contracts #1.share_bps": "it must be a whole number from 0 to 10000",

@@ -15,12 +15,14 @@ from croupier.cli import demo as demo_command
 from croupier.cli.main import app
 from croupier.cli.sandbox_accounts import read_accounts
 from croupier.demo.folder import point_at_sandbox, prepare_folder
+from croupier.demo.inbox import Replayed, read_replay
 from croupier.demo.platform import Platform, PlatformError
 from croupier.demo.play import Play
-from croupier.demo.proofs import HELD, Evidence, judge
+from croupier.demo.proofs import HELD, TOLD, Evidence, Webhooks, find_unaccounted, judge
 from croupier.demo.providers import choose_providers, seat_players, write_accounts
 from croupier.demo.run import write_summary
 from croupier.demo.settings import DemoSettings
+from croupier.demo.studio import DemoFailed
 from croupier.demo.summary import CLAIMS, build_summary, is_held, merge_counts, percentile, tell
 from croupier.money import AssetRegistry
 from croupier.runtime.config import resolve_keys
@@ -28,7 +30,7 @@ from croupier.settlement.audit import CheckResult, LedgerReport, LedgerTotals, R
 from croupier_signing import PrivateKey
 
 ASSETS = {"EUR": {"operator_cash": "-500", "player_wallet": "480", "operator_revenue": "20"}}
-INVARIANTS = ("I1", "I2", "I3", "I5", "I7", "I8", "I10")
+INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I7", "I8", "I10")
 
 
 def check(invariant: str, *, broken: bool = False) -> CheckResult:
@@ -39,13 +41,52 @@ def check(invariant: str, *, broken: bool = False) -> CheckResult:
 
 
 def ledger(*broken: str) -> LedgerReport:
-    checks = tuple(check(name, broken=name in broken) for name in ("I1", "I2", "I5"))
+    checks = tuple(check(name, broken=name in broken) for name in ("I1", "I2", "I4", "I5"))
     totals = LedgerTotals(ASSETS, entries=1, postings=2, references=1, events=1, digest="d")
     return LedgerReport(datetime(2026, 1, 1, tzinfo=UTC), checks, totals)
 
 
 def replayed(differences: int = 0) -> ReplayReport:
     return ReplayReport(sessions=2, rounds=3, events=9, count=differences, differences=("x",) * differences)
+
+
+WEBHOOKS = Webhooks(
+    sent=14,
+    accepted=10,
+    duplicates=4,
+    unexpected=0,
+    undelivered=0,
+    held=8,
+    dark_s=3.25,
+    planted={"webhook_stale": 3},
+    refused={"webhook_stale": 3},
+    examples=(),
+    open_sessions=2,
+    stored=10,
+    pending=0,
+    results={"applied": 7, "repeat": 2},
+    dead={"unknown_type": 1},
+    strays=0,
+    redriven=1,
+    drained_s=0.75,
+)
+REPLAYED = Replayed(
+    deliveries=10,
+    already_applied=9,
+    failed=1,
+    moved={},
+    double_effects=0,
+    digest_equal=True,
+    is_proven=True,
+)
+
+
+def webhooks(**changes: Any) -> dict[str, Any]:
+    return {"webhooks": msgspec.structs.replace(WEBHOOKS, **changes)}
+
+
+def again(**changes: Any) -> dict[str, Any]:
+    return {"replay_of_webhooks": msgspec.structs.replace(REPLAYED, **changes)}
 
 
 SOUND = Evidence(
@@ -61,6 +102,8 @@ SOUND = Evidence(
     unresolved=0,
     sessions={"settled": 2},
     examples=(),
+    webhooks=WEBHOOKS,
+    replay_of_webhooks=REPLAYED,
 )
 
 
@@ -114,12 +157,23 @@ def test_sound_evidence_holds_every_invariant_and_each_has_a_claim() -> None:
         ("I2", {"ledger": ledger("I2")}, "posting 7"),
         ("I2", {"repeat_violations": 2}, "2 repeats differ"),
         ("I3", {"unaccounted": ("bet-1", "bet-2", "bet-3", "bet-4")}, "bet-1, bet-2, bet-3"),
+        ("I2", again(double_effects=1), "1 effects are there twice"),
+        ("I4", {"ledger": ledger("I4")}, "posting 7"),
+        ("I4", webhooks(stored=9), "10 webhooks were accepted and 2 cannot be accounted for"),
+        ("I4", webhooks(results={"applied": 7}), "2 cannot be accounted for"),
+        ("I4", webhooks(dead={}), "1 cannot be accounted for"),
+        ("I4", webhooks(results={"applied": 7, "repeat": 3}), "1 cannot be accounted for"),
+        ("I4", webhooks(strays=2), "2 are dead letters that nobody planted"),
         ("I5", {"ledger": ledger("I5")}, "posting 7"),
         ("I5", {"replay": replayed(3)}, "3 histories"),
         ("I7", {"unexpected": 1}, "1 decisions"),
+        ("I7", again(moved={"EUR": "5"}, is_proven=False), "'EUR': '5'"),
+        ("I7", again(digest_equal=False), "changes the books"),
         ("I8", {"refused": {"stale": 1, "forged_key": 1}}, "1 attacks"),
-        ("I10", {"sessions": {"settled": 1, "active": 1}}, "1 sessions and 0 calls"),
-        ("I10", {"unresolved": 4}, "0 sessions and 4 calls"),
+        ("I10", {"sessions": {"settled": 1, "active": 1}}, "1 sessions, 0 calls and 0 webhooks"),
+        ("I10", {"unresolved": 4}, "0 sessions, 4 calls and 0 webhooks"),
+        ("I10", webhooks(undelivered=3), "3 webhooks"),
+        ("I10", webhooks(pending=1, results={"applied": 6, "repeat": 2}), "1 webhooks"),
     ],
 )
 def test_one_fault_breaks_one_invariant_and_says_why(
@@ -143,13 +197,94 @@ def test_the_document_adds_up_over_all_batches() -> None:
     assert (summary["seed"], summary["players"], summary["rounds"]) == (9, 2, 10)
     assert summary["money_calls"] == 42
     assert summary["calls_per_second"] == 21
-    counts = {"calls": 42, "approved": 14, "declined": 2, "refused": 2}
+    # Two attacks of each batch, and those on webhooks, which all are the native account's.
+    counts = {"calls": 42, "approved": 14, "declined": 2, "refused": 2 + 3}
     assert summary["by_provider"] == {"sandbox": {"protocol": "croupier_v1", **counts}}
     assert summary["duplicates_absorbed"] == 6
     assert summary["latency_ms"] == {"p50": 3.0, "p99": 9.0}
     assert summary["crashes"] == {"worker_killed": 1}
     assert summary["ledger"] == {"balanced": True, "clearing": {"EUR": "0"}, "assets": ASSETS}
     assert summary["claims"] == CLAIMS
+
+
+def test_the_document_tells_what_came_by_webhook_and_that_a_replay_moved_nothing() -> None:
+    summary = summary_of(SOUND)
+    assert summary["webhooks"] == {
+        "sent": 14,
+        "accepted": 10,
+        "duplicates": 4,
+        "refused": {"webhook_stale": 3},
+        "processed": {"applied": 7, "repeat": 2, "nothing": 0, "refused": 0, "unmatched": 0},
+        "dead_letters": {"unknown_type": 1},
+        "redriven": 1,
+        "held_while_dark": 8,
+        "sessions_held_open": 2,
+        "seconds_dark": 3.25,
+        "drained_in_s": 0.75,
+    }
+    assert summary["replay"] == {
+        "deliveries": 10,
+        "already_applied": 9,
+        "failed": 1,
+        "moved": {"EUR": "0"},
+        "double_effects": 0,
+        "digest_equal": True,
+    }
+
+
+def test_people_read_what_came_by_webhook() -> None:
+    screen = told(summary_of(SOUND))
+    assert "dark for 3.2 s: 8 facts and 2 sessions waited" in screen
+    assert "14 webhooks sent, 10 accepted, 4 duplicates absorbed" in screen
+    assert "processed: 7 applied, 2 repeat" in screen
+    assert "dead letters: 1 unknown type; 1 redriven" in screen
+    assert "replay of all 10 deliveries: 9 were applied already, nothing moved, 0 double effects" in screen
+    evidence = msgspec.structs.replace(SOUND, **again(moved={"EUR": "5"}, digest_equal=False))
+    assert "1 assets moved" in told(summary_of(evidence))
+    assert "ledger digest different" in told(summary_of(evidence))
+
+
+def test_a_replay_is_read_from_its_proof() -> None:
+    document = {
+        "state": "failed",
+        "done": 7,
+        "results": {"applied": 1, "repeat": 3, "nothing": 2, "failed": 1},
+        "proof": {
+            "held": False,
+            "ledger": {"unchanged": False},
+            "effects": {"applied": {"money": {"EUR": {"credits": "9", "debits": "4", "net": "5"}}}},
+            "doubles": {"count": 2},
+        },
+    }
+    assert read_replay(document) == Replayed(
+        deliveries=7,
+        already_applied=5,
+        failed=1,
+        moved={"EUR": "5"},
+        double_effects=2,
+        digest_equal=False,
+        is_proven=False,
+    )
+    with pytest.raises(DemoFailed, match="ended cancelled after 7 deliveries"):
+        read_replay({**document, "state": "cancelled", "proof": None})
+
+
+async def test_what_a_webhook_told_must_be_decided_and_approved() -> None:
+    entry = {"reference": "r-1-close", "status": TOLD, "code": "", "journal_id": None, "balance": None}
+
+    class Stored:
+        """A connection to books that hold one decision."""
+
+        def __init__(self, *rows: dict[str, Any]) -> None:
+            self._rows = rows
+
+        async def fetch(self, *_: object) -> list[dict[str, Any]]:
+            return list(self._rows)
+
+    approved = {"reference": "r-1-close", "status": "approved", "code": "already_rolled_back"}
+    assert await find_unaccounted(Stored(approved), "sandbox", [entry]) == []
+    for stored in (Stored(), Stored({**approved, "status": "declined"})):
+        assert await find_unaccounted(stored, "sandbox", [entry]) == ["r-1-close"]
 
 
 def test_results_are_told_for_each_provider_account() -> None:
@@ -163,6 +298,7 @@ def test_results_are_told_for_each_provider_account() -> None:
         "refused": 2,
     }
     assert summary["by_provider"]["sandbox"]["calls"] == 21
+    assert summary["by_provider"]["sandbox"]["refused"] == 1 + 3
     line = next(line for line in told(summary).splitlines() if line.startswith("hub88"))
     assert line.split() == ["hub88", "hub88_v1", "6", "2", "0", "2"]
 
@@ -254,6 +390,10 @@ def test_a_folder_of_an_earlier_demo_gets_the_accounts_it_lacks_once(tmp_path: P
     text = (tmp_path / "croupier.toml").read_text()
     assert prepare_folder(tmp_path, {}) == before
     assert (tmp_path / "croupier.toml").read_text() == text
+
+
+def test_a_webhook_that_cannot_be_processed_is_parked_while_people_watch(tmp_path: Path) -> None:
+    assert prepare_folder(tmp_path, {}).inbox.attempts == 3
 
 
 def test_players_sit_at_every_account_before_any_gets_a_second_asset() -> None:

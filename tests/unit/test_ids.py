@@ -1,6 +1,7 @@
 """Identifiers: time-ordered, carrying their bucket, and refused when they are anything else."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -18,6 +19,7 @@ from croupier.ids import (
     MalformedId,
     bucket_of,
     bucket_of_id,
+    first_id,
     parse_id,
     render_id,
 )
@@ -129,3 +131,12 @@ def test_an_id_is_written_with_its_prefix_and_without_dashes():
 def test_anything_else_is_refused(text):
     with pytest.raises(MalformedId, match="ses_"):
         parse_id(SESSION, text)
+
+
+def test_the_first_id_of_an_instant_divides_the_ids_before_it_from_those_after() -> None:
+    source = IdSource()
+    before = source.new(255)
+    later = datetime.fromtimestamp((before.int >> 80) / 1000 + 1, UTC)
+    assert before < first_id(later)
+    assert first_id(later - timedelta(seconds=2)) < before
+    assert first_id(later).int & ((1 << 80) - 1) == 0

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from croupier.moneypath.commands import Rules
-from croupier.providers.manifest import Manifest
+from croupier.providers.manifest import Capability, Manifest
 from croupier.providers.registry import find_adapters
 
 PAGES = Path(__file__).parents[2] / "docs" / "explanation"
@@ -44,6 +44,13 @@ def test_what_a_rule_allows_is_said_of_the_adapters_that_have_it(manifest: Manif
     assert cell("a rollback can be rolled back", manifest) == ("yes" if manifest.undoes_rollbacks else "no")
     assert cell("the game may change in a session", manifest) == ("yes" if manifest.game_may_change else "no")
     assert ("later bets are taken" in cell("a round ends by", manifest)) == manifest.bets_after_close
+
+
+@BY_ID
+def test_who_has_webhooks_is_said_and_is_so(manifest: Manifest) -> None:
+    has_webhooks = Capability.WEBHOOKS in manifest.capabilities
+    assert (cell("tells by webhook", manifest) == "no") != has_webhooks
+    assert (find_adapters()[manifest.id].notices is not None) == has_webhooks
 
 
 @BY_ID

@@ -6,20 +6,31 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
+import pytest
 from provider_edge import KEY, Studio
 
 from croupier.errors import CATALOGUE
 from croupier.moneypath import outcomes
+from croupier.providers.adapters.croupier_v1 import wire
 from croupier.providers.adapters.croupier_v1.adapter import OPERATIONS
 from croupier.providers.arrival import BodyLimits
 from croupier.providers.strict_json import DEFAULT_LIMITS
 from croupier.providers.wire_schemas import schema_folder
-from croupier_signing import parse_authorization, verify_native
+from croupier_signing import WEBHOOK_WINDOW_S, parse_authorization, sign_webhook, verify_native
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "provider-protocol.md").read_text()
 FIXTURES = [
     json.loads(path.read_text()) for path in schema_folder("croupier_v1").parent.glob("fixtures/*.json")
 ]
+
+WEBHOOKS = {
+    "round.completed": wire.RoundCompletedData,
+    "round.rolled_back": wire.RoundRolledBackData,
+    "jackpot.won": wire.JackpotWonData,
+    "session.closed": wire.SessionClosedData,
+    "statement.ready": wire.StatementReadyData,
+}
 
 
 def blocks(language: str) -> list[str]:
@@ -87,3 +98,20 @@ def test_limits_on_the_page_are_those_of_the_code() -> None:
     assert nesting.replace("_", " ") in PAGE
     assert f"at most {limits.max_number} characters" in PAGE
     assert f"at most {BodyLimits().max_bytes // 1024} KiB" in PAGE
+
+
+def test_every_webhook_is_on_the_page_with_every_member() -> None:
+    rows = dict(re.findall(r"^\| `(\w+\.\w+)` \| [^|]+ \| ([^|]+) \|$", PAGE, re.MULTILINE))
+    assert set(rows) == set(WEBHOOKS)
+    for kind, wire_struct in WEBHOOKS.items():
+        named = set(re.findall(r"`(\w+)`", rows[kind])) - {"jackpot"}
+        members = {field.encode_name for field in msgspec.structs.fields(wire_struct)}
+        assert named == members - {"reference"}
+
+
+def test_the_window_and_the_ids_of_webhooks_on_the_page_are_those_of_the_signer() -> None:
+    assert f"{WEBHOOK_WINDOW_S} seconds off at most" in PAGE
+    sign_webhook(KEY, webhook_id="~" * 256, timestamp_s=1, body=b"")
+    for webhook_id in ("~" * 257, "a b", "a.b", ""):
+        with pytest.raises(ValueError, match="webhook id"):
+            sign_webhook(KEY, webhook_id=webhook_id, timestamp_s=1, body=b"")

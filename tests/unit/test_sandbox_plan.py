@@ -7,6 +7,7 @@ from croupier.errors import CATALOGUE
 from croupier.sandbox.attacks import forge
 from croupier.sandbox.calls import Round, Seat
 from croupier.sandbox.plan import (
+    AFTER_BET,
     EVERY_MOVE,
     EVERYTHING,
     MOST_COPIES,
@@ -128,6 +129,35 @@ def test_a_rate_of_all_hits_every_round_and_leaves_the_rest_alone(kind: Attack |
         assert [fault for fault, is_planned in faults.items() if is_planned] == (
             [kind] if isinstance(kind, Fault) else []
         )
+
+
+def test_what_webhooks_tell_changes_no_call_of_a_round() -> None:
+    told = msgspec.structs.replace(EVERYTHING, jackpot=0, echo=0)
+    for quiet, loud in zip(plans(told), plans(EVERYTHING), strict=True):
+        called = [
+            msgspec.structs.replace(step, is_echoed=False)
+            for step in loud.steps
+            if step.move is not Move.JACKPOT
+        ]
+        assert (quiet.flow, quiet.planted, list(quiet.steps)) == (loud.flow, loud.planted, called)
+        assert (quiet.feeds_jackpot, loud.feeds_jackpot) == (False, True)
+
+
+def test_what_follows_a_bet_is_echoed_as_often_as_asked_and_a_bet_or_win_never() -> None:
+    rates = Rates(late_rollback=30, echo=100)
+    for step in (step for plan in plans(rates, rounds=50) for step in plan.steps):
+        assert step.is_echoed == (step.move in AFTER_BET)
+
+
+def test_a_jackpot_is_won_in_rounds_that_stand_and_lets_a_win_overtake_its_bet() -> None:
+    rates = Rates(early_rollback=20, late_rollback=20, win_before_bet=20, jackpot=100)
+    for plan in plans(rates):
+        moves = [step.move for step in plan.steps]
+        stands = plan.flow not in (Flow.EARLY_ROLLBACK, Flow.LATE_ROLLBACK)
+        assert moves.count(Move.JACKPOT) == stands
+        assert Move.JACKPOT not in moves[:2]
+    ends = {plan.steps[-1].move for plan in plans(Rates(jackpot=100))}
+    assert ends == {Move.JACKPOT, Move.CLOSE}
 
 
 def test_rates_come_out_about_as_often_as_they_say() -> None:

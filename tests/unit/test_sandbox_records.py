@@ -6,9 +6,10 @@ import pytest
 from croupier.sandbox.book import Book, Forgotten, money_of
 from croupier.sandbox.calls import Call, Item, Seat
 from croupier.sandbox.client import Answer, wait_before_retry
+from croupier.sandbox.jackpots import Jackpots, contribution_of
 from croupier.sandbox.plan import Attack, Move
 from croupier.sandbox.protocols.native import OWED, NativeWire, parse_reply
-from croupier.sandbox.purse import Purse, Purses
+from croupier.sandbox.purse import MOST_AFLOAT, Purse, Purses
 from croupier.sandbox.replies import Balance, Decision, Meaning, Received, Reply
 from croupier.sandbox.tally import Tally, violations
 from croupier.sandbox.wire import Account, RetryPolicy, Signed
@@ -201,6 +202,61 @@ def test_after_an_unknown_outcome_nothing_is_sure_until_the_next_question() -> N
     purse.learn(700)
     purse.enter()
     assert purse.leave(-100, 700) is not None
+
+
+def test_what_a_webhook_moves_may_show_in_any_later_balance_and_only_once() -> None:
+    purse = Purse()
+    purse.learn(1_000)
+    purse.await_webhook(40)
+    purse.await_webhook(-7)
+    for effect, told in ((-100, 900), (0, 940), (10, 943)):
+        purse.enter()
+        assert purse.leave(effect, told) is None
+    purse.enter()
+    assert purse.leave(0, 983) == "the balance should be 943, it is told as 983"
+
+
+def test_no_sum_of_what_is_afloat_excuses_another_balance() -> None:
+    purse = Purse()
+    purse.learn(1_000)
+    for effect in (40, 300):
+        purse.await_webhook(effect)
+    purse.enter()
+    assert purse.leave(0, 1_041) is not None
+    purse.enter()
+    assert purse.leave(0, 1_381) is None
+
+
+def test_of_too_much_that_is_afloat_nothing_is_said() -> None:
+    purse = Purse()
+    purse.learn(1_000)
+    for _ in range(MOST_AFLOAT + 1):
+        purse.await_webhook(2)
+    purse.enter()
+    assert purse.leave(0, 1_001) is None
+
+
+def test_what_a_webhook_told_counts_as_done_unless_its_target_never_stood() -> None:
+    book = Book()
+    for is_standing in (True, False):
+        undo = Item("rollback_bet", f"undo-{is_standing}", 100, "r-1-bet", is_standing)
+        book.record_told(Call(Move.ROLLBACK_BET, "/rollback", b"{}", (undo,), SEAT, "r-1"))
+    book.record_told(Call(Move.JACKPOT, "/win", b"{}", (Item("jackpot", "j-1", 7),), SEAT, "r-1"))
+    entries = book.page(0)
+    assert [(entry.status, entry.code, entry.effect) for entry in entries] == [
+        ("told", "", "100"), ("told", "", "0"), ("told", "", "7")
+    ]  # fmt: skip
+    money = book.money_of_session("ses_1")
+    assert (money["rolled_back_bets"], money["jackpots"], money["staked"]) == ("100", "7", "0")
+
+
+def test_a_pot_pays_once_what_was_put_in() -> None:
+    jackpots = Jackpots()
+    assert not jackpots.holds("EUR")
+    for stake in (100, 250, 99):
+        jackpots.feed("EUR", contribution_of(stake))
+    assert (jackpots.holds("EUR"), jackpots.holds("JPY")) == (True, False)
+    assert [jackpots.pay("EUR"), jackpots.pay("EUR")] == [3, 0]
 
 
 def test_less_than_nothing_is_not_owed_and_a_purse_is_its_owners() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 RSA_BITS: Final = 2048
 RSA_EXPONENT: Final = 65537
@@ -16,7 +16,15 @@ def make_rsa_pair() -> tuple[bytes, bytes]:
 
     Keep the private half in a file that only its owner can read; `read_key` reads both.
     """
-    private = rsa.generate_private_key(public_exponent=RSA_EXPONENT, key_size=RSA_BITS)
+    return _render_pair(rsa.generate_private_key(public_exponent=RSA_EXPONENT, key_size=RSA_BITS))
+
+
+def make_ed25519_pair() -> tuple[bytes, bytes]:
+    """Both halves of a new Ed25519 pair, in the same forms."""
+    return _render_pair(ed25519.Ed25519PrivateKey.generate())
+
+
+def _render_pair(private: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> tuple[bytes, bytes]:
     private_pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -29,7 +29,11 @@ _LENGTH: Final = b"content-length: "
 
 
 class LoadOrders(Struct, frozen=True, kw_only=True):
-    """Where to call and how: `seconds` after `warmup_s`, or `calls` calls, telling every `every`."""
+    """Where to call and how: `seconds` after `warmup_s`, or `calls` calls, telling every `every`.
+
+    `per_second` paces the calls of all connections together; a call's latency then counts from its own time, whether
+    or not a connection was free by then.
+    """
 
     host: str
     port: int
@@ -43,6 +47,7 @@ class LoadOrders(Struct, frozen=True, kw_only=True):
     calls: int | None = None
     every: int = 100_000
     protocol: str = NATIVE
+    per_second: int | None = None
 
 
 class Progress(Struct, frozen=True):
@@ -66,8 +71,18 @@ class Desk:
         self.error_text = b""
         self.done = 0
         self.begin = self.end = 0.0
+        self.warmup_s = orders.warmup_s
         self.limit = orders.calls
         self.every = orders.every if orders.calls is not None else 0
+        self._pause_s = None if orders.per_second is None else 1 / orders.per_second
+        self._slot = 0.0
+
+    def next_slot(self) -> float | None:
+        """When the next call is due; None for at once."""
+        if self._pause_s is None:
+            return None
+        self._slot = max(self._slot + self._pause_s, self.begin - self.warmup_s)
+        return self._slot
 
     def plan_round(self) -> Iterator[bytes]:
         """The requests of the next round, each signed when it is asked for."""
@@ -106,12 +121,22 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def start(self) -> None:
-        """Send the next request, of the next round if this one is over."""
+        """Send the next request when it is due."""
+        slot, now = self._desk.next_slot(), time.perf_counter()
+        if slot is None or slot <= now:
+            self._send(slot or now)
+        else:
+            asyncio.get_running_loop().call_later(slot - now, self._send, slot)
+
+    def _send(self, due: float) -> None:
+        """Send a request, of the next round if this one is over."""
+        if self.closed.done():
+            return
         request = next(self._requests, None)
         while request is None:
             self._requests = self._desk.plan_round()
             request = next(self._requests, None)
-        self._begun = time.perf_counter()
+        self._begun = due
         assert self._transport is not None, "connected"  # noqa: S101 (narrowing)
         self._transport.write(request)
 

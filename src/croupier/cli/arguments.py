@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import typer
 
-from croupier.ids import SESSION, MalformedId, parse_id
+from croupier.ids import EVENT, SESSION, MalformedId, parse_id
 
 LARGEST_INPUT_BYTES = 64 * 1024 * 1024
 
@@ -23,6 +24,25 @@ def parse_session_id(text: str) -> UUID:
         return parse_id(SESSION, text)
     except MalformedId as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def parse_event_id(text: str) -> UUID:
+    """An event's id; typer.BadParameter says what it looks like."""
+    try:
+        return parse_id(EVENT, text)
+    except MalformedId as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def parse_instant(text: str) -> datetime:
+    """A moment with its offset, in UTC; typer.BadParameter says what it looks like."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise typer.BadParameter("a time is written like 2026-03-01T12:00:00Z or 2026-03-01T13:00+01:00")
+    return found.astimezone(UTC)
 
 
 def parse_duration(text: str) -> int:

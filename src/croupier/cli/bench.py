@@ -16,6 +16,7 @@ from croupier.bench.adapters import AdaptersPlan, NotSpoken, bench_adapters
 from croupier.bench.callbacks import CallbacksPlan, bench_callbacks
 from croupier.bench.children import ChildFailed
 from croupier.bench.growth import GrowthPlan, bench_growth
+from croupier.bench.inbox import InboxPlan, bench_inbox
 from croupier.bench.ledger import LedgerPlan, bench_ledger
 from croupier.bench.memory import MemoryPlan, bench_memory
 from croupier.bench.report import MIN_ROUNDS, SCHEMA, Document, render_markdown, show
@@ -93,6 +94,33 @@ def callbacks(
         protocol=protocol,
     )
     _report(ctx, lambda tell: bench_callbacks(plan, tell))
+
+
+@app.command()
+def inbox(
+    ctx: typer.Context,
+    seconds: Seconds = 5.0,
+    rounds: Rounds = MIN_ROUNDS,
+    backlog: Annotated[
+        int, typer.Option(min=100, help="Webhooks that wait before the drain begins.")
+    ] = 200_000,
+    calls: Annotated[int, typer.Option(min=1, help="Money calls a second beside the flood.")] = 300,
+    webhooks: Annotated[int, typer.Option(min=1, help="Webhooks a second of the flood.")] = 2000,
+    wallets: Wallets = 2000,
+) -> None:
+    """Webhooks kept against single inserts, a backlog drained, and what a flood costs the callbacks.
+
+    Example: croupier bench inbox --json > inbox.json
+    """
+    plan = InboxPlan(
+        seconds=seconds,
+        rounds=rounds,
+        backlog=backlog,
+        wallets=wallets,
+        calls_per_second=calls,
+        webhooks_per_second=webhooks,
+    )
+    _report(ctx, lambda tell: bench_inbox(plan, tell))
 
 
 @app.command()

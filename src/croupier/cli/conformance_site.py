@@ -16,14 +16,14 @@ from msgspec import Struct
 from croupier.conformance.launches import LaunchReceiver
 from croupier.governance.keyring import lock_keys, write_step
 from croupier.governance.keys import decide_revoke
-from croupier.providers.manifest import KeyKind, Manifest
+from croupier.providers.manifest import Capability, KeyKind, Manifest
 from croupier.providers.registry import find_adapters
 from croupier.runtime.config import Config, load_config
 from croupier.runtime.database import connect_app
 from croupier.runtime.serving import Deployment
 from croupier.runtime.supervisor import NotReady
 from croupier_signing import Key, hash_api_key, random_token, read_key
-from croupier_signing.pairs import make_rsa_pair
+from croupier_signing.pairs import make_ed25519_pair, make_rsa_pair
 
 OTHER: Final = "-other"
 """Every protocol has a second account of this ending, which nothing is launched at."""
@@ -34,12 +34,13 @@ NUMBER: Final = "7"
 
 
 class AccountKeys(Struct, frozen=True, kw_only=True):
-    """The provider's halves of an account's keys; `launch` verifies ours."""
+    """The provider's halves of an account's keys; `launch` verifies ours, `pair` signs webhooks where there are any."""
 
     current: Key
     old: Key
     revoked: Key
     launch: Key
+    pair: Key | None = None
 
 
 class OwnSite(Struct, frozen=True, kw_only=True):
@@ -132,10 +133,17 @@ def _free_addresses() -> tuple[str, str, str]:
 def _make_keys(folder: Path, account: str, manifest: Manifest) -> AccountKeys:
     inbound = {name: _make_key(folder, f"{account}-{name}", manifest.inbound_key) for name in _INBOUND}
     launch = _make_key(folder, f"{account}-out", manifest.outbound_key)
-    return AccountKeys(current=inbound["in"], old=inbound["old"], revoked=inbound["revoked"], launch=launch)
+    pair = None
+    if Capability.WEBHOOKS in manifest.capabilities:
+        theirs, ours = make_ed25519_pair()
+        pair = _write_halves(folder, f"{account}-{PAIR}", ours=ours, theirs=theirs)
+    return AccountKeys(
+        current=inbound["in"], old=inbound["old"], revoked=inbound["revoked"], launch=launch, pair=pair
+    )
 
 
 _INBOUND: Final = ("in", "old", "revoked")
+PAIR: Final = "pair"
 
 
 def _make_key(folder: Path, key_id: str, kind: KeyKind) -> Key:
@@ -145,6 +153,10 @@ def _make_key(folder: Path, key_id: str, kind: KeyKind) -> Key:
         theirs, ours = make_rsa_pair()
     elif kind is KeyKind.RSA_PRIVATE:
         ours, theirs = make_rsa_pair()
+    return _write_halves(folder, key_id, ours=ours, theirs=theirs)
+
+
+def _write_halves(folder: Path, key_id: str, *, ours: bytes, theirs: bytes) -> Key:
     path = folder / f"{key_id}.key"
     path.touch(mode=0o600)
     path.write_bytes(ours)
@@ -176,7 +188,7 @@ token_hash = "{hash_api_key(token)}"
 def _account(account: str, manifest: Manifest, base_url: str | None) -> str:
     keys = "\n".join(
         f'    {{ id = "{account}-{name}", secret = "file:{account}-{name}.key", direction = "{direction}" }},'
-        for name, direction in (*((name, "inbound") for name in _INBOUND), ("out", "outbound"))
+        for name, direction in (*((name, "inbound") for name in _inbound_of(manifest)), ("out", "outbound"))
     )
     address = "" if base_url is None else f'base_url = "{base_url}"\n'
     settings = ", ".join(f'{name} = "{value}"' for name, value in settings_of(manifest).items())
@@ -196,6 +208,10 @@ provider = "{account}"
 from = 2025-01-01
 share_bps = 1000
 """
+
+
+def _inbound_of(manifest: Manifest) -> tuple[str, ...]:
+    return (*_INBOUND, PAIR) if Capability.WEBHOOKS in manifest.capabilities else _INBOUND
 
 
 def settings_of(manifest: Manifest) -> dict[str, str]:

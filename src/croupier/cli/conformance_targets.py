@@ -35,6 +35,7 @@ class _Held(Struct, frozen=True, kw_only=True):
     launch: SigningKey | PublicKey
     old: Key | None = None
     revoked: Key | None = None
+    pair: Key | None = None
     foreign: Key | None = None
 
 
@@ -46,6 +47,7 @@ def own_target(site: OwnSite, adapter: str) -> Target:
         launch=_verifying(keys.launch),
         old=keys.old,
         revoked=keys.revoked,
+        pair=keys.pair,
         foreign=other.current,
     )
     target = _target(site.config, adapter, held)
@@ -99,6 +101,7 @@ def _target(config: Config, account: str, held: _Held) -> Target:
         strange_key=make_key(manifest, "stranger"),
         old_key=held.old,
         revoked_key=held.revoked,
+        pair_key=held.pair,
         foreign_key=held.foreign,
         window_s=entry.window_s,
         body_bytes=config.limits.body_bytes,

@@ -15,8 +15,9 @@ from rich.console import Console
 from croupier.cli.output import EXIT_INVARIANT, CommandFailed
 from croupier.demo.folder import prepare_folder
 from croupier.demo.platform import PlatformError
-from croupier.demo.run import Demo, DemoFailed, write_summary
+from croupier.demo.run import Demo, write_summary
 from croupier.demo.settings import DemoSettings
+from croupier.demo.studio import DemoFailed
 from croupier.demo.summary import is_held, tell
 from croupier.runtime.config.starter import CONFIG_NAME
 from croupier.runtime.supervisor import NotReady

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Annotated, Any, Final
 import asyncpg
 import typer
 
+from croupier.cli.acting import ReasonOption, read_actor, require_reason
 from croupier.cli.arguments import parse_duration
 from croupier.cli.output import CommandFailed, Output, output_of
 from croupier.cli.present import shown_time
@@ -44,7 +43,6 @@ on every running process within two seconds, and stands in the audit log with it
 commands = typer.Typer(no_args_is_help=True, help=HELP)
 
 KeyIdArgument = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id.")]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it goes into the audit log.")]
 Decide = Callable[[tuple[KeyFacts, ...], datetime], Step]
 
 
@@ -270,16 +268,15 @@ def _take_step(
     *,
     is_forced: bool = False,
 ) -> None:
-    if not reason.strip():
-        raise typer.BadParameter("say why: --reason is empty")
-    actor, now = _actor(), datetime.now(UTC)
+    reason = require_reason(reason)
+    actor, now = read_actor(), datetime.now(UTC)
     action = f"key.{name}ed" if name == "publish" else f"key.{name}d"
 
     async def take(connection: asyncpg.Connection) -> Step:
         await adopt_keys(connection, config, now, actor=actor)
         async with connection.transaction():
             step = decide(await lock_keys(connection), now)
-            said = f"{reason.strip()} (forced)" if is_forced else reason.strip()
+            said = f"{reason} (forced)" if is_forced else reason
             await write_step(connection, step, action=action, actor=actor, reason=said, now=now)
             return step
 
@@ -302,12 +299,3 @@ def _tell_step(output: Output, name: str, key_id: str, step: Step, now: datetime
         output.say(f"{change.key_id}: {before} → {change.after.value}", "bold")
     for line in step.follows:
         output.say(line)
-
-
-def _actor() -> str:
-    """Who typed the command, as the operating system knows them."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = f"uid {os.getuid()}"
-    return f"cli:{name}"

@@ -53,6 +53,17 @@ class Output:
         text = json.dumps(msgspec.to_builtins(document), indent=2, ensure_ascii=False)
         sys.stdout.write(text + "\n")
 
+    def line(self, name: str, body: Mapping[str, Any], *, version: int = 1) -> None:
+        """Print one of many JSON documents on a line of its own, for commands that go on until they are stopped."""
+        self._settings.has_document = True
+        document = {"schema": {"name": f"croupier.{name}", "version": version}, **body}
+        sys.stdout.write(json.dumps(msgspec.to_builtins(document), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """One line on stderr about the command itself, whatever the form of the result."""
+        self._errors.print(Text(text))
+
     def say(self, text: str, style: str = "") -> None:
         """One line for people, unless the result is a JSON document; styled on a terminal only."""
         if not self.is_json:

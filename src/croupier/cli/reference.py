@@ -11,6 +11,8 @@ import typer
 from typer.main import get_command
 
 from croupier.cli.main import app
+from croupier.operator.outbox.catalogue import PAGE as EVENTS_PAGE
+from croupier.operator.outbox.catalogue import render_page as render_events_page
 from croupier.runtime.config.reference import PAGE as CONFIGURATION_PAGE
 from croupier.runtime.config.reference import render_configuration_reference
 
@@ -114,7 +116,12 @@ def _prose(text: str) -> Iterator[str]:
 
 def main() -> None:
     """Write every generated page below the working directory, which is the repository."""
-    for page, text in ((PAGE, render_reference(app)), (CONFIGURATION_PAGE, render_configuration_reference())):
+    pages = (
+        (PAGE, render_reference(app)),
+        (CONFIGURATION_PAGE, render_configuration_reference()),
+        (EVENTS_PAGE, render_events_page()),
+    )
+    for page, text in pages:
         Path(page).write_text(text, encoding="utf-8")
         sys.stdout.write(f"{page}\n")
 

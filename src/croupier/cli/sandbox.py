@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from croupier.cli import sandbox_webhook
 from croupier.cli.sandbox_accounts import BadAccounts, read_accounts
 from croupier.runtime.secrets import SecretUnavailable, resolve_secret
 from croupier.sandbox.service import Settings, serve
@@ -28,6 +29,9 @@ def register(root: typer.Typer) -> None:
 @app.callback()
 def _sandbox() -> None:
     """A provider that plays fair games and misbehaves on request."""
+
+
+sandbox_webhook.register(app)
 
 
 @app.command("serve")

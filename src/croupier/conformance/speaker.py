@@ -142,6 +142,10 @@ class Speaker(ABC):
     """Where the signature is."""
     covered: ClassVar[tuple[Part, ...]]
     """The parts of a bet in which no bit may change, the signature among them."""
+    webhook_signed: ClassVar[tuple[Part, ...]] = ()
+    """The same of a webhook."""
+    webhook_window_s: ClassVar[int] = 0
+    """How far a webhook's time may be from the gateway's."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -182,9 +186,17 @@ class Speaker(ABC):
         """Our answer to what the gateway asks beside launches; None for a launch."""
         return None
 
-    def write_webhook(self, step: Step, stamp: Stamp) -> Request | None:
-        """The notice of a step, signed; None where the protocol has no webhooks."""
+    def write_webhook(self, step: Step, stamp: Stamp, key: Key | None = None) -> Request | None:
+        """The notice of a step, signed; None where the protocol has no webhooks. The nonce is the delivery's id."""
         return None
+
+    def sign_webhook(self, body: bytes, stamp: Stamp, key: Key | None = None) -> Request | None:
+        """Any bytes as a webhook, by another key than ours if one is given; None where there are none."""
+        return None
+
+    def parse_webhook(self, request: Request, response: Response) -> Reading:
+        """The answer to a webhook: approved as `accepted` or `duplicate`, else refused; raises Unreadable."""
+        raise Unreadable("the protocol has no webhooks")
 
     def sign_anyhow(self, request: Request, stamp: Stamp) -> Request:
         """A request that the protocol's own signer may refuse to sign, with the best signature there is."""

@@ -14,7 +14,7 @@ from croupier.conformance.expectations import Expectations
 from croupier.conformance.http_wire import HttpWire
 from croupier.conformance.launches import LaunchReceiver
 from croupier.conformance.operator_client import OperatorClient
-from croupier.conformance.reading import Cause, Reading, Request, Response, Verdict
+from croupier.conformance.reading import Cause, Reading, Request, Response, Unreadable, Verdict
 from croupier.conformance.speaker import Launch, Speaker, Stamp, Traits
 from croupier.conformance.steps import Seat, Step
 from croupier.providers.contract import Question, QuestionAnswer
@@ -58,8 +58,8 @@ class Target(Struct, frozen=True, kw_only=True):
     """One provider account of a running gateway, and what the kit holds of it.
 
     `games` are launched at it, `foreign_game` at another account. `old_key` is valid beside the speaker's own,
-    `revoked_key` no more, `strange_key` never was. `assets` are codes with their exponents. `ask` puts a question to
-    the provider as the gateway would.
+    `pair_key` for webhooks as well, `revoked_key` no more, `strange_key` never was. `assets` are codes with their
+    exponents. `ask` puts a question to the provider as the gateway would.
     """
 
     speaker: Speaker
@@ -69,6 +69,7 @@ class Target(Struct, frozen=True, kw_only=True):
     strange_key: Key
     old_key: Key | None = None
     revoked_key: Key | None = None
+    pair_key: Key | None = None
     foreign_key: Key | None = None
     foreign_game: str | None = None
     window_s: int = 30
@@ -223,6 +224,19 @@ class Stage:
         response = await self.wire.send(request)
         self.last = Reading(verdict=Verdict.SENSELESS, request=request, response=response)
         return response
+
+    async def notify(self, request: Request) -> Reading:
+        """Send a webhook; the answer must be in the protocol's form and tell nothing inside."""
+        response = await self.wire.send(request)
+        if response.status == 0:
+            raise ScenarioFailed("there was no answer")
+        self.last = Reading(verdict=Verdict.SENSELESS, request=request, response=response)
+        try:
+            self.last = self.speaker.parse_webhook(request, response)
+        except Unreadable as error:
+            raise ScenarioFailed(f"the answer is not as the protocol says: {error}", self.last) from None
+        self._require_discreet(self.last)
+        return self.last
 
     def note(self, text: str) -> None:
         """Something the report says of a scenario that passed."""

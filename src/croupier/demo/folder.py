@@ -11,6 +11,12 @@ from croupier.demo.providers import add_providers
 from croupier.runtime.config import Config, load_config
 from croupier.runtime.config.starter import CONFIG_NAME, write_starter
 
+QUICK_PARKING: Final = """
+# A webhook that cannot be processed is to be a dead letter while you watch; the default tries it for minutes.
+[inbox]
+attempts = 3
+"""
+
 _BASE_URL: Final = re.compile(r'^base_url = "http://[^"/]*(/[^"]*)?"$', re.MULTILINE)
 
 
@@ -24,7 +30,8 @@ def prepare_folder(folder: Path, env: Mapping[str, str]) -> Config:
         write_starter(folder)
     config = load_config(path, env)
     text = path.read_text(encoding="utf-8")
-    wanted = point_at_sandbox(text + add_providers(folder, config), config.sandbox.listen)
+    added = add_providers(folder, config) + ("" if "\n[inbox]\n" in text else QUICK_PARKING)
+    wanted = point_at_sandbox(text + added, config.sandbox.listen)
     if wanted == text:
         return config
     path.write_text(wanted, encoding="utf-8")

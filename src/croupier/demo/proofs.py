@@ -11,12 +11,48 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from croupier.demo.inbox import Replayed
 from croupier.ids import JOURNAL, parse_id
 from croupier.runtime.statements import load_statements
 from croupier.settlement.audit import LedgerReport, ReplayReport
 
 _SQL: Final = load_statements("croupier/demo/proofs.sql")
 HELD: Final = "held"
+TOLD: Final = "told"
+"""What a provider's book calls a fact that only a webhook told."""
+
+
+class Webhooks(Struct, frozen=True, kw_only=True):
+    """What was told by webhook: first by the provider's own count, then, from `stored`, by ours.
+
+    `held` facts waited while the provider was dark for so many seconds, and `open_sessions` with them. `undelivered`
+    were taken by nobody; `strays` are dead letters that nobody planted, and planted ones that are none.
+    """
+
+    sent: int
+    accepted: int
+    duplicates: int
+    unexpected: int
+    undelivered: int
+    held: int
+    dark_s: float
+    planted: dict[str, int]
+    refused: dict[str, int]
+    examples: tuple[str, ...]
+    open_sessions: int
+    stored: int
+    pending: int
+    results: dict[str, int]
+    dead: dict[str, int]
+    strays: int
+    redriven: int
+    drained_s: float
+
+    @property
+    def lost(self) -> int:
+        """How many were accepted and are nowhere, or were never accepted and are somewhere (I4)."""
+        found = sum(self.results.values()) + self.pending + sum(self.dead.values())
+        return abs(self.stored - self.accepted) + abs(self.stored - found)
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -34,11 +70,13 @@ class Evidence(Struct, frozen=True, kw_only=True):
     unresolved: int
     sessions: dict[str, int]
     examples: tuple[str, ...]
+    webhooks: Webhooks
+    replay_of_webhooks: Replayed
 
 
 def judge(evidence: Evidence) -> dict[str, str]:
     """A verdict on each invariant the demo can speak about: `held`, or `broken: ` and why."""
-    checks = evidence.ledger.invariants()
+    checks, webhooks, again = evidence.ledger.invariants(), evidence.webhooks, evidence.replay_of_webhooks
     lost = sum(abs(count - evidence.refused.get(kind, 0)) for kind, count in evidence.planted.items())
     unfinished = sum(
         count for state, count in evidence.sessions.items() if state not in ("settled", "cancelled", "failed")
@@ -46,21 +84,38 @@ def judge(evidence: Evidence) -> dict[str, str]:
     return {
         "I1": checks.get("I1", HELD),
         "I2": _worse(
-            checks.get("I2", HELD), evidence.repeat_violations, f"{evidence.repeat_violations} repeats differ"
+            _worse(
+                checks.get("I2", HELD),
+                evidence.repeat_violations,
+                f"{evidence.repeat_violations} repeats differ",
+            ),
+            again.double_effects,
+            f"{again.double_effects} effects are there twice",
         ),
         "I3": _verdict(
             len(evidence.unaccounted), f"acknowledged and not found: {', '.join(evidence.unaccounted[:3])}"
+        ),
+        "I4": _worse(
+            checks.get("I4", HELD),
+            webhooks.lost + webhooks.strays,
+            f"{webhooks.accepted} webhooks were accepted and {webhooks.lost} cannot be accounted for; "
+            f"{webhooks.strays} are dead letters that nobody planted",
         ),
         "I5": _worse(
             checks.get("I5", HELD),
             evidence.replay.count,
             f"{evidence.replay.count} histories differ from their states",
         ),
-        "I7": _verdict(evidence.unexpected, f"{evidence.unexpected} decisions the order rules do not allow"),
+        "I7": _worse(
+            _verdict(evidence.unexpected, f"{evidence.unexpected} decisions the order rules do not allow"),
+            not again.is_proven or not again.digest_equal,
+            f"a replay of all webhooks changes the books: {again.moved or 'see its proof'}",
+        ),
         "I8": _verdict(lost, f"{lost} attacks did not get the refusal they are owed"),
         "I10": _verdict(
-            unfinished + evidence.unresolved,
-            f"{unfinished} sessions and {evidence.unresolved} calls are open",
+            unfinished + evidence.unresolved + webhooks.undelivered + webhooks.pending,
+            f"{unfinished} sessions, {evidence.unresolved} calls and "
+            f"{webhooks.undelivered + webhooks.pending} webhooks are open",
         ),
     }
 
@@ -134,6 +189,8 @@ class Wallets:
 
 
 def _agrees(entry: dict[str, Any], row: Any) -> bool:
+    if row is not None and entry["status"] == TOLD:
+        return bool(row["status"] == "approved")
     if row is None or entry["status"] != row["status"] or entry["code"] != row["code"]:
         return False
     if entry["balance"] is not None and entry["balance"] != row["balance"]:

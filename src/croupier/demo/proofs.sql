@@ -24,3 +24,20 @@ SELECT state, count(*) AS sessions FROM session GROUP BY state;
 -- name: spent_nonces
 -- How many nonces are remembered as spent.
 SELECT count(*) FROM nonce;
+
+-- name: accepted_deliveries
+-- How many webhooks of a provider were accepted.
+SELECT count(*) FROM delivery WHERE provider = $1;
+
+-- name: pending_deliveries
+-- How many webhooks are not finished, and how many of them were tried in vain.
+SELECT count(*) AS pending, count(*) FILTER (WHERE attempts > 0) AS failed FROM inbox_queue;
+
+-- name: deliveries_by_result
+-- How many webhooks were finished, by what they came to when they were first processed.
+SELECT result, count(*) AS deliveries
+  FROM delivery_result WHERE replay = '00000000-0000-0000-0000-000000000000' GROUP BY result;
+
+-- name: dead_letters
+-- Webhooks that could not be processed, by the provider's own ids.
+SELECT d.delivery_id, l.cause FROM dead_letter l JOIN delivery d ON d.bucket = l.bucket AND d.id = l.id;

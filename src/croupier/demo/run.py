@@ -1,14 +1,11 @@
-"""The demo as a whole: a deployment, a sandbox process, the players, a crash half way, and the judgement."""
+"""The demo as a whole: a deployment, a sandbox process, the players, a crash and an outage half way, the judgement."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +14,8 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from croupier.demo.inbox import Inbox
+from croupier.demo.outage import count_webhooks, weather
 from croupier.demo.platform import Platform
 from croupier.demo.play import Play
 from croupier.demo.proofs import (
@@ -27,27 +26,21 @@ from croupier.demo.proofs import (
     find_unaccounted,
     read_book,
 )
-from croupier.demo.providers import choose_providers, write_accounts
+from croupier.demo.providers import choose_providers
 from croupier.demo.settings import NATIVE, DemoSettings
+from croupier.demo.studio import Studio, sandbox_process
 from croupier.demo.summary import build_summary, merge_counts
 from croupier.runtime.config import Config
-from croupier.runtime.config.starter import KEYS_FOLDER
+from croupier.runtime.config.starter import CONFIG_NAME, KEYS_FOLDER
 from croupier.runtime.database import connect_app, connect_owner
 from croupier.runtime.embedded import EmbeddedServer
 from croupier.runtime.serving import Deployment
-from croupier.runtime.statements import load_statements
 from croupier.runtime.supervisor import DATABASE
 from croupier.settlement.audit import check_ledger, replay_sessions
 
-_SQL: Final = load_statements("croupier/demo/proofs.sql")
 FINAL_S: Final = 60.0
 POLL_S: Final = 0.1
-STOP_S: Final = 15.0
-RETRY_ROUNDS: Final = 20
-
-
-class DemoFailed(Exception):
-    """The demo could not be played to its end; the text says why."""
+MOST_EXAMPLES: Final = 10
 
 
 class Demo:
@@ -60,6 +53,7 @@ class Demo:
         self._console = console
         self._run = os.urandom(3).hex()
         self._crashes = 0
+        self._going_dark: asyncio.Task[None] | None = None
         self._gateway = f"http://{config.http.public}"
         self._sandbox = f"http://{config.sandbox.listen}"
         self.console_url = f"http://{config.http.admin}"
@@ -68,11 +62,16 @@ class Demo:
     async def play(self) -> dict[str, Any]:
         """Play, judge, and return the summary. The deployment must be running."""
         token = (self._folder / KEYS_FOLDER / "operator.key").read_text().strip()
-        async with self._sandbox_process(), Platform(self._gateway, token) as platform:
+        async with (
+            sandbox_process(self._config, self._folder, self._settings),
+            Platform(self._gateway, token) as platform,
+            aiohttp.ClientSession() as http,
+        ):
+            studio = Studio(self._sandbox, http)
             started = time.monotonic()
-            play = await self._play_with_progress(platform)
+            play = await self._play_with_progress(platform, studio)
             played_s = time.monotonic() - started
-            evidence = await self._gather(play)
+            evidence = await self._gather(play, studio, http)
         summary = build_summary(
             self._settings,
             play.reports,
@@ -96,7 +95,7 @@ class Demo:
             finally:
                 await connection.close()
 
-    async def _play_with_progress(self, platform: Platform) -> Play:
+    async def _play_with_progress(self, platform: Platform, studio: Studio) -> Play:
         total = self._settings.players * self._settings.rounds
         columns = (
             TextColumn("playing"),
@@ -115,9 +114,13 @@ class Demo:
                 bar.advance(task, rounds)
                 if self._crashes == 0 and done * 2 >= total:
                     self._kill_a_worker()
+                    self._console.print(f"{NATIVE.id} goes dark: what follows a bet is held back")
+                    self._going_dark = asyncio.create_task(studio.go_dark())
 
             play = Play(self._settings, platform, self._run, advance)
             await play.run()
+        if self._going_dark is not None:
+            await self._going_dark
         return play
 
     def _kill_a_worker(self) -> None:
@@ -128,29 +131,39 @@ class Demo:
             self._console.print(f"killing worker {worker.pid} (SIGKILL) while it serves")
             os.kill(worker.pid, signal.SIGKILL)
 
-    async def _gather(self, play: Play) -> Evidence:
-        async with aiohttp.ClientSession() as http:
-            unresolved = await self._settle_unresolved(http)
-            connection = await connect_app(self.deployment.supervisor.database_url)
-            try:
-                sessions = await self._wait_final(connection)
-                acknowledged, unaccounted = await self._account_for_all(http, connection, play)
-                return Evidence(
-                    ledger=await check_ledger(connection),
-                    replay=await replay_sessions(connection),
-                    acknowledged=acknowledged,
-                    unaccounted=tuple(unaccounted),
-                    repeat_violations=sum(report["repeat_violations"] for report in play.reports),
-                    unexpected=sum(report["unexpected"] for report in play.reports),
-                    planted=dict(merge_counts(play.reports, "attacks", "planted")),
-                    refused=dict(merge_counts(play.reports, "attacks", "refused")),
-                    nonces_spent=await count_nonces(connection),
-                    unresolved=unresolved,
-                    sessions=sessions,
-                    examples=tuple(example for report in play.reports for example in report["wrong"])[:10],
-                )
-            finally:
-                await connection.close()
+    async def _gather(self, play: Play, studio: Studio, http: aiohttp.ClientSession) -> Evidence:
+        connection = await connect_app(self.deployment.supervisor.database_url)
+        try:
+            inbox = Inbox(connection, self._folder / CONFIG_NAME)
+            self._console.print(f"{NATIVE.id} is back: its webhooks arrive all at once")
+            storm = await weather(connection, studio, inbox, seed=self._settings.seed)
+            unresolved = await studio.settle_unresolved()
+            sessions = await self._wait_final(connection)
+            self._console.print("redriving dead letters, replaying every webhook")
+            await inbox.drain()
+            redriven = await inbox.redrive(NATIVE.id)
+            replayed = await inbox.replay()
+            await inbox.drain()
+            webhooks = await count_webhooks(studio, inbox, storm, redriven=redriven)
+            acknowledged, unaccounted = await self._account_for_all(http, connection, play)
+            return Evidence(
+                ledger=await check_ledger(connection),
+                replay=await replay_sessions(connection),
+                acknowledged=acknowledged,
+                unaccounted=tuple(unaccounted),
+                repeat_violations=sum(report["repeat_violations"] for report in play.reports),
+                unexpected=sum(report["unexpected"] for report in play.reports) + webhooks.unexpected,
+                planted=dict(merge_counts(play.reports, "attacks", "planted")) | webhooks.planted,
+                refused=dict(merge_counts(play.reports, "attacks", "refused")) | webhooks.refused,
+                nonces_spent=await count_nonces(connection),
+                unresolved=unresolved,
+                sessions=sessions,
+                examples=(*play.examples(), *webhooks.examples)[:MOST_EXAMPLES],
+                webhooks=webhooks,
+                replay_of_webhooks=replayed,
+            )
+        finally:
+            await connection.close()
 
     async def _account_for_all(
         self, http: aiohttp.ClientSession, connection: Any, play: Play
@@ -165,16 +178,6 @@ class Demo:
                 unaccounted += await find(connection, provider.id, page)
         return acknowledged, unaccounted + await play.wallets.find_wrong(connection)
 
-    async def _settle_unresolved(self, http: aiohttp.ClientSession) -> int:
-        """Have the sandbox ask again for what nobody answered; how many calls stay undecided."""
-        left = 0
-        for _ in range(RETRY_ROUNDS):
-            async with http.post(f"{self._sandbox}/control/retry") as reply:
-                left = int((await reply.json(content_type=None))["left"])
-            if left == 0:
-                break
-        return left
-
     async def _wait_final(self, connection: Any) -> dict[str, int]:
         deadline = time.monotonic() + FINAL_S
         while True:
@@ -183,46 +186,6 @@ class Demo:
             if not open_ones or time.monotonic() > deadline:
                 return sessions
             await asyncio.sleep(POLL_S)
-
-    @contextlib.asynccontextmanager
-    async def _sandbox_process(self) -> AsyncIterator[None]:
-        """The sandbox as a process of its own, ended when play is over."""
-        keys = (self._folder / KEYS_FOLDER).resolve()
-        accounts = write_accounts(self._folder.resolve(), self._gateway)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "croupier.cli.sandbox",
-            "serve",
-            "--listen",
-            self._config.sandbox.listen,
-            "--gateway",
-            self._gateway,
-            "--key-id",
-            "sandbox-in-1",
-            "--secret",
-            f"file:{keys / 'sandbox-in-1.key'}",
-            "--launch-key-id",
-            "sandbox-out-1",
-            "--launch-secret",
-            f"file:{keys / 'sandbox-out-1.key'}",
-            "--seed",
-            str(self._settings.seed),
-            *(() if accounts is None else ("--accounts", str(accounts))),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        assert process.stdout is not None, "the sandbox's output is a pipe"  # noqa: S101 (narrowing)
-        line = (await process.stdout.readline()).decode().strip()
-        if "listening" not in line:
-            raise DemoFailed(f"the sandbox did not start: {line or 'it said nothing'}")
-        try:
-            yield
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), STOP_S)
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:

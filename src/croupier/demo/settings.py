@@ -80,8 +80,23 @@ MISBEHAVIOUR: Final = {
     "wrong_game": 1,
     "duplicate_key": 1,
     "float_amount": 1,
+    "jackpot": 4,
+    "echo": 20,
 }
 """How often, in percent: the sandbox's plan of each session draws from this."""
+
+STORM: Final = {
+    "duplicate": 25,
+    "refiled": 5,
+    "webhook_forged": 2,
+    "webhook_altered_body": 2,
+    "webhook_altered_id": 2,
+    "webhook_altered_time": 2,
+    "webhook_stale": 2,
+    "webhook_reused_id": 2,
+    "poison": 1,
+}
+"""How what the native account held back comes in the end, in percent of that; and one webhook of no known type."""
 
 COUNTRY: Final = "MT"
 MOST_SESSIONS_AT_ONCE: Final = 64

@@ -9,8 +9,9 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from croupier.demo.proofs import HELD, Evidence, judge
-from croupier.demo.settings import DemoSettings
+from croupier.demo.inbox import Replayed
+from croupier.demo.proofs import HELD, Evidence, Webhooks, judge
+from croupier.demo.settings import NATIVE, DemoSettings
 from croupier.money import AssetRegistry, render_decimal
 
 ACCOUNT_ORDER: Final = (
@@ -24,6 +25,10 @@ ACCOUNT_ORDER: Final = (
     "promo_expense",
     "suspense",
 )
+
+
+RESULTS: Final = ("applied", "repeat", "nothing", "refused", "unmatched")
+"""What a processed webhook comes to."""
 
 
 def percentile(values: Sequence[int], percent: int) -> int:
@@ -60,7 +65,7 @@ def build_summary(
         "players": settings.players,
         "rounds": sum(report["rounds"] for report in reports),
         "money_calls": calls,
-        "by_provider": _by_provider(reports),
+        "by_provider": _by_provider(reports, evidence.webhooks),
         "declined": dict(merge_counts(reports, "declined")),
         "flows": dict(merge_counts(reports, "flows")),
         "faults": dict(merge_counts(reports, "faults")),
@@ -68,6 +73,8 @@ def build_summary(
         "crashes": {"worker_killed": crashes},
         "duplicates_absorbed": sum(report["duplicates"]["absorbed"] for report in reports),
         "attacks": {"planted": evidence.planted, "refused": evidence.refused},
+        "webhooks": _webhooks(evidence.webhooks),
+        "replay": _replay(evidence.replay_of_webhooks, totals.assets),
         "sessions": evidence.sessions,
         "latency_ms": {"p50": _ms(percentile(latencies, 50)), "p99": _ms(percentile(latencies, 99))},
         "calls_per_second": round(calls / played_s) if played_s > 0 else 0,
@@ -86,8 +93,35 @@ def build_summary(
     }
 
 
-def _by_provider(reports: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Counts of each provider account, in the order of the first report of each."""
+def _webhooks(webhooks: Webhooks) -> dict[str, Any]:
+    return {
+        "sent": webhooks.sent,
+        "accepted": webhooks.accepted,
+        "duplicates": webhooks.duplicates,
+        "refused": webhooks.refused,
+        "processed": {result: webhooks.results.get(result, 0) for result in RESULTS},
+        "dead_letters": webhooks.dead,
+        "redriven": webhooks.redriven,
+        "held_while_dark": webhooks.held,
+        "sessions_held_open": webhooks.open_sessions,
+        "seconds_dark": webhooks.dark_s,
+        "drained_in_s": webhooks.drained_s,
+    }
+
+
+def _replay(replayed: Replayed, assets: Iterable[str]) -> dict[str, Any]:
+    return {
+        "deliveries": replayed.deliveries,
+        "already_applied": replayed.already_applied,
+        "failed": replayed.failed,
+        "moved": {asset: replayed.moved.get(asset, "0") for asset in assets},
+        "double_effects": replayed.double_effects,
+        "digest_equal": replayed.digest_equal,
+    }
+
+
+def _by_provider(reports: Sequence[dict[str, Any]], webhooks: Webhooks) -> dict[str, dict[str, Any]]:
+    """Counts of each provider account, in the order of the first report of each; webhooks are the native one's."""
     grouped: dict[str, list[dict[str, Any]]] = {}
     for report in reports:
         grouped.setdefault(report["provider"], []).append(report)
@@ -97,7 +131,8 @@ def _by_provider(reports: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]
             "calls": sum(report["requests"] for report in own),
             "approved": sum(merge_counts(own, "approved").values()),
             "declined": sum(merge_counts(own, "declined").values()),
-            "refused": sum(merge_counts(own, "attacks", "refused").values()),
+            "refused": sum(merge_counts(own, "attacks", "refused").values())
+            + (sum(webhooks.refused.values()) if provider == NATIVE.id else 0),
         }
         for provider, own in grouped.items()
     }
@@ -131,6 +166,8 @@ def tell(summary: dict[str, Any], assets: AssetRegistry, console: Console) -> No
     )
     console.print(f"order: {_listed(summary['flows'])}")
     console.print(_attack_table(summary["attacks"]))
+    console.rule("[bold]What came by webhook")
+    _tell_webhooks(summary["webhooks"], summary["replay"], console)
     console.rule("[bold]Where every cent is")
     console.print(_money_table(summary["ledger"]["assets"], assets))
     console.rule("[bold]Invariants")
@@ -145,11 +182,34 @@ CLAIMS: Final = {
     "I1": "every entry, and the whole ledger, sums to zero",
     "I2": "at most one effect per reference; repeats get the same answer",
     "I3": "everything that was acknowledged is in the books",
+    "I4": "every accepted webhook was applied, refused, is pending or dead",
     "I5": "every history leads to exactly the state that is stored",
-    "I7": "any order of wins, rollbacks and closes ends in the same books",
+    "I7": "any order of calls and webhooks ends in the same books",
     "I8": "every forged, stale, replayed or tampered request was refused",
-    "I10": "every session is final and no call is undecided",
+    "I10": "every session is final and nothing is undecided",
 }
+
+
+def _tell_webhooks(webhooks: dict[str, Any], replay: dict[str, Any], console: Console) -> None:
+    console.print(
+        f"the native provider was dark for {webhooks['seconds_dark']:.1f} s: {webhooks['held_while_dark']} facts and "
+        f"{webhooks['sessions_held_open']} sessions waited for its webhooks"
+    )
+    console.print(
+        f"{webhooks['sent']} webhooks sent, {webhooks['accepted']} accepted, {webhooks['duplicates']} duplicates "
+        f"absorbed; the storm was worked off {webhooks['drained_in_s']:.1f} s after it began"
+    )
+    console.print(f"processed: {_listed({name: n for name, n in webhooks['processed'].items() if n})}")
+    console.print(
+        f"dead letters: {_listed(webhooks['dead_letters']) or 'none'}; {webhooks['redriven']} redriven"
+    )
+    moved = sum(amount != "0" for amount in replay["moved"].values())
+    console.print(
+        f"replay of all {replay['deliveries']} deliveries: {replay['already_applied']} were applied already, "
+        f"{'nothing moved' if moved == 0 else f'[red]{moved} assets moved[/]'}, "
+        f"{replay['double_effects']} double effects, "
+        f"ledger digest {'equal' if replay['digest_equal'] else '[red]different[/]'}"
+    )
 
 
 def _listed(counts: dict[str, int]) -> str:

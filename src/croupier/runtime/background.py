@@ -22,10 +22,14 @@ from croupier.ids import IdSource
 from croupier.moneypath.facts import Stamp
 from croupier.moneypath.lane import BatchRecord, LaneSettings
 from croupier.moneypath.lanes import Lanes
+from croupier.operator.outbox.dispatch import run_outbox
 from croupier.runtime.config import Config, load_config
+from croupier.runtime.config.outbox_keys import resolve_outbox
 from croupier.runtime.database import app_settings, connect_app, create_pool
 from croupier.runtime.duties import run_duties
+from croupier.runtime.inbox_work import process_webhooks
 from croupier.runtime.orders import Orders, follow_orders, read_first_orders, tell_ready
+from croupier.runtime.outbox_metrics import observe_with
 from croupier.runtime.worker_keys import WorkerKeys
 from croupier.telemetry.logs import set_up_logs
 from croupier.telemetry.metrics import Metrics
@@ -40,7 +44,10 @@ PATIENCE_S: Final = 20.0
 
 
 class Background:
-    """Everything that is done behind the callers' backs, built once from the configuration."""
+    """Everything that is done behind the callers' backs, built once from the configuration.
+
+    Raises ConfigProblems for a secret of the outbox that cannot be used.
+    """
 
     def __init__(self, config: Config, database_url: str) -> None:
         self._config = config
@@ -49,6 +56,7 @@ class Background:
         self._metrics = Metrics(config.environment)
         self._metrics.note_build(__version__)
         self._stop = asyncio.Event()
+        self._outbox = resolve_outbox(config, os.environ)
         limits = config.limits
         self._lanes = Lanes(
             config.lanes.count,
@@ -76,7 +84,7 @@ class Background:
         """Work until asked to stop. A part that ends by a fault of its own ends the process, which is started again."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.ask_to_stop)
-        pool = await create_pool(self._url, min_size=1, max_size=8)
+        pool = await create_pool(self._url, min_size=1, max_size=8 + len(self._outbox.endpoints))
         used = await pool.fetch("SELECT DISTINCT owner FROM account WHERE kind = 'jackpot_pool'")
         keys = self._keys()
         await keys.start(row["owner"] for row in used)
@@ -99,7 +107,28 @@ class Background:
             watch.cancel()
 
     def _parts(self, pool: asyncpg.Pool, keys: WorkerKeys) -> dict[str, Any]:
-        return {"duties": run_duties(pool, self._lanes.submit, self._ids, _now, self._stop)}
+        submit = self._lanes.submit
+        return {
+            "duties": run_duties(pool, submit, self._ids, _now, self._stop),
+            "inbox": process_webhooks(
+                self._config,
+                connect=self._connect_lane,
+                submit=submit,
+                accounts=keys.accounts,
+                now=_now,
+                metrics=self._metrics.inbox,
+                stop=self._stop,
+            ),
+            "outbox": run_outbox(
+                pool,
+                self._outbox,
+                submit=submit,
+                ids=self._ids,
+                now=_now,
+                stop=self._stop,
+                observe=observe_with(self._metrics.outbox),
+            ),
+        }
 
     def _note_end(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and task.exception() is not None:

@@ -15,6 +15,7 @@ from croupier.ids import IdSource
 from croupier.inbox.accept import Acceptor, AcceptSettings, IntakeBatch, Receipt
 from croupier.inbox.deliveries import Delivery
 from croupier.inbox.intake import IntakeLimits, WebhookEdge, Webhooks
+from croupier.inbox.pace import Pace
 from croupier.inbox.pressure import Pressure, PressureSettings, load_levels
 from croupier.inbox.records import FAILED, REFUSED, DeliveryRecord
 from croupier.inbox.refusals import Refusals
@@ -43,16 +44,22 @@ class IntakeParts(Struct, frozen=True, kw_only=True):
 
 
 class WebhookIntake:
-    """Takes webhooks in for one process; `app` answers them between `start` and `drain`."""
+    """Takes webhooks in for one process; `app` answers them between `start` and `drain`.
+
+    `pace` is to be told of the money calls that the process answers beside them.
+    """
 
     def __init__(self, config: Config, parts: IntakeParts) -> None:
         inbox = config.inbox
         self._metrics = parts.metrics
+        self._on_death = parts.on_death
+        self.pace = Pace()
         self._acceptor = Acceptor(
             parts.connect,
             AcceptSettings(accepting=inbox.accepting, retry_after_cap_s=inbox.retry_after_cap_s),
             self._observe_batch,
             parts.on_death,
+            lambda: self.pace.is_calm,
         )
         self._pressure = Pressure(
             PressureSettings(
@@ -77,6 +84,7 @@ class WebhookIntake:
             ids=parts.ids,
             now=parts.now,
             observe=self._observe,
+            wait_turn=self.pace.wait_turn,
             note_key=parts.accounts.note_key,
             limits=IntakeLimits(
                 body=BodyLimits(max_bytes=limits.body_bytes, timeout_s=limits.body_timeout_s),
@@ -85,7 +93,7 @@ class WebhookIntake:
         )
 
     def _require_room(self, provider: str) -> None:
-        self._acceptor.require_room()
+        self._acceptor.require_room(self.pace.waiting, self.pace.wait_s)
         self._pressure.require_room(provider)
 
     async def _accept(self, delivery: Delivery) -> Receipt:
@@ -98,9 +106,18 @@ class WebhookIntake:
         """Begin to take webhooks in."""
         self._acceptor.start()
         self._tasks = [
+            asyncio.create_task(self.pace.run(), name="inbox-pace"),
             asyncio.create_task(self._pressure.follow(), name="inbox-levels"),
             asyncio.create_task(self._refusals.run(), name="inbox-refusals"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        """A task that ends by a fault of its own ends the process, and another one is started."""
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("intake_task_died", task=task.get_name(), exc_info=task.exception())
+            self._on_death()
 
     async def drain(self) -> None:
         """Store what was taken in, write what is left of the refusals, and end."""

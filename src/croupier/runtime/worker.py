@@ -19,7 +19,6 @@ import uvloop
 
 from croupier import __version__
 from croupier.ids import IdSource
-from croupier.inbox.intake import Webhooks
 from croupier.moneypath.facts import Stamp
 from croupier.moneypath.lane import BatchRecord, LaneSettings
 from croupier.moneypath.lanes import Lanes
@@ -205,7 +204,7 @@ class Worker:
         )
         intake = self._intake(accounts, pool)
         intake.start()
-        app = _route(self._callbacks(accounts, pool), intake.app, operator.app, pool)
+        app = _route(self._callbacks(accounts, pool), intake, operator.app, pool)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -245,15 +244,20 @@ def _settle_memory() -> None:
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
 
 
-def _route(callbacks: Callbacks, webhooks: Webhooks, operator: Any, pool: Any) -> Any:
+def _route(callbacks: Callbacks, intake: WebhookIntake, operator: Any, pool: Any) -> Any:
     """One ASGI application: hot callbacks, webhooks and health first, everything else to the operator API."""
+    pace = intake.pace
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         path: str = scope["path"]
         if path.startswith("/providers/"):
-            await callbacks(scope, receive, send)
+            pace.begin_call()
+            try:
+                await callbacks(scope, receive, send)
+            finally:
+                pace.end_call()
         elif path.startswith("/webhooks/"):
-            await webhooks(scope, receive, send)
+            await intake.app(scope, receive, send)
         elif path == "/healthz":
             await _say(send, 200, b"ok")
         elif path == "/readyz":

@@ -10,6 +10,8 @@ from croupier.sandbox.book import Book
 from croupier.sandbox.calls import Call, Seat
 from croupier.sandbox.client import GatewayClient
 from croupier.sandbox.crash_table import CrashTable
+from croupier.sandbox.jackpots import Jackpots
+from croupier.sandbox.notices import Notices
 from croupier.sandbox.plan import PRESETS, Rates, plan_round
 from croupier.sandbox.purse import Purses
 from croupier.sandbox.replies import Meaning, Reply
@@ -28,7 +30,8 @@ class PlayOrder(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /play/{token}`: the stake is text in minor units, the pause
     between rounds milliseconds.
 
-    `misbehaviour` is rates, the name of a preset, or absent for what the control API has set.
+    `misbehaviour` is rates, the name of a preset, or absent for what the control API has set. `is_last`: the player
+    leaves afterwards, and the studio tells so by webhook.
     """
 
     rounds: Annotated[int, Meta(ge=1, le=MOST_ROUNDS)]
@@ -36,6 +39,7 @@ class PlayOrder(Struct, frozen=True, forbid_unknown_fields=True):
     misbehaviour: Rates | str | None = None
     seed: int | str = "croupier"
     pause_ms: Annotated[int, Meta(ge=0, le=LONGEST_PAUSE_MS)] = 0
+    is_last: bool = False
 
 
 class UnknownPreset(ValueError):
@@ -51,6 +55,8 @@ class House:
     table: CrashTable
     run_tag: str
     purses: Purses = field(default_factory=Purses)
+    notices: Notices = field(default_factory=Notices)
+    jackpots: Jackpots = field(default_factory=Jackpots)
 
 
 def rates_of(misbehaviour: Rates | str) -> Rates:
@@ -74,10 +80,21 @@ async def play_batch(
     seed = f"{order.seed}/{seat.game}/{seat.player_id}"
     purse = house.purses.of(seat.player_id, seat.asset)
     stage = Stage(
-        house.client, house.book, house.table, tally, seat, seed, stake_minor=int(order.stake), purse=purse
+        house.client,
+        house.book,
+        house.table,
+        tally,
+        seat,
+        seed,
+        stake_minor=int(order.stake),
+        purse=purse,
+        notices=house.notices,
+        jackpots=house.jackpots,
     )
     await _read_balance(stage)
     stopped_by = await _play_rounds(stage, house, order, rates, first_number)
+    if order.is_last:
+        house.notices.part(seat, f"{seat.session_id}-{house.run_tag}-left")
     return {
         "provider": house.client.wire.account.id,
         "protocol": house.client.wire.protocol,

@@ -20,20 +20,24 @@ MOST_SESSIONS: Final = 10_000
 PAGE_ENTRIES: Final = 1_000
 
 
+TOLD: Final = "told"
+"""The status of what a webhook told: accepted, and decided when nobody listens."""
+
 _KINDS: Final = {
     "bet": "staked",
     "win": "won",
+    "jackpot": "jackpots",
     "rollback_bet": "rolled_back_bets",
     "rollback_win": "rolled_back_wins",
 }
-_SIGNS: Final = {"bet": -1, "win": 1, "rollback_bet": 1, "rollback_win": -1}
+_SIGNS: Final = {"bet": -1, "win": 1, "jackpot": 1, "rollback_bet": 1, "rollback_win": -1}
 
 
 class Entry(Struct, frozen=True, gc=False):
     """One acknowledged reference: what was asked and what was decided; amounts are text in minor units.
 
     `amount` of a rollback is its target's, of a close "0". `repeat`: the acknowledgement that was read first
-    was a repeat, because the reply to an earlier attempt was lost.
+    was a repeat, because the reply to an earlier attempt was lost. What only a webhook told has status `told`.
     """
 
     seq: int
@@ -87,7 +91,15 @@ class Book:
     def record(self, call: Call, decisions: tuple[Decision, ...]) -> None:
         """Write an acknowledged call down, one entry per referenced transaction."""
         self._unresolved.pop(call.items[0].reference, None)
-        for item, decision in standing(call, decisions):
+        self._write(call, standing(call, decisions))
+
+    def record_told(self, call: Call) -> None:
+        """Write down what a webhook told that was accepted."""
+        decided = [(item, Decision(TOLD, "", item.reference, None, None, None)) for item in call.items]
+        self._write(call, decided)
+
+    def _write(self, call: Call, decided: list[tuple[Item, Decision]]) -> None:
+        for item, decision in decided:
             self._written += 1
             self._entries.append(_entry(self._written, call, item, decision))
             moved = money_of(item, decision)
@@ -97,7 +109,7 @@ class Book:
             del self._by_session[next(iter(self._by_session))]
 
     def money_by_asset(self) -> dict[str, dict[str, str]]:
-        """What was staked, won, rolled_back_bets and rolled_back_wins, in minor units as text, by asset."""
+        """What was staked, won, rolled back and won of jackpots, in minor units as text, by asset."""
         return {asset: _texts(moved) for asset, moved in self._by_asset.items()}
 
     def money_of_session(self, session_id: str) -> dict[str, str]:
@@ -146,17 +158,23 @@ def believed(item: Item, decision: Decision) -> Decision:
 
 def effect_of(item: Item, decision: Decision) -> int:
     """What a decision does to the player's balance in minor units, by this provider's own bookkeeping."""
-    if decision.status != "approved" or decision.code != "ok" or not item.is_standing:
-        return 0
+    return may_move(item) if item.is_standing and _is_done(decision) else 0
+
+
+def may_move(item: Item) -> int:
+    """What a transaction does to the player's balance in minor units if it is done at all."""
     return _SIGNS.get(item.action, 0) * item.amount_minor
 
 
 def money_of(item: Item, decision: Decision) -> dict[str, int]:
     """What the provider believes a transaction moved, in minor units by kind; empty if nothing."""
-    if decision.status != "approved" or decision.code != "ok" or not item.is_standing:
-        return {}
     kind = _KINDS.get(item.action)
-    return {} if kind is None else {kind: item.amount_minor}
+    is_done = item.is_standing and _is_done(decision)
+    return {kind: item.amount_minor} if is_done and kind is not None else {}
+
+
+def _is_done(decision: Decision) -> bool:
+    return decision.status == TOLD or (decision.status, decision.code) == ("approved", "ok")
 
 
 def _texts(moved: Counter[str]) -> dict[str, str]:

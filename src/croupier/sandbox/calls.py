@@ -34,7 +34,8 @@ class Seat(Struct, frozen=True):
 class Round(Struct, frozen=True):
     """One player's round on its way: `tag` is unique to it and starts all its references.
 
-    The stake is in minor units; `played` is None until the result may be known.
+    The stake is in minor units, and so are `contribution_minor`, the part of it that goes to the jackpot, and
+    `jackpot_minor`, what was won of that; `played` is None until the result may be known.
     """
 
     seat: Seat
@@ -44,6 +45,8 @@ class Round(Struct, frozen=True):
     occurred_at: str
     played: Played | None = None
     closes_with_win: bool = False
+    contribution_minor: int = 0
+    jackpot_minor: int = 0
 
     @property
     def result(self) -> Played:

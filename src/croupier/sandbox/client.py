@@ -26,6 +26,9 @@ LARGEST_REPLY_BYTES: Final = 65_536
 HANG_UP_WITHIN_S: Final = 0.02
 _JITTER: Final = random.Random()  # noqa: S311 (spreading load, not a secret)
 
+Reader = Callable[[Received], Reply]
+"""What an answer means; total."""
+
 
 class Answer(Struct, frozen=True):
     """How a call ended: the last reply (None if nothing was ever read) and the request it answers.
@@ -79,36 +82,40 @@ class GatewayClient:
         """What is new in the next attempt: the time now, a nonce never used before."""
         return Stamp(int(time.time()), random_nonce(), attempt)
 
-    async def call(self, call: Call, *, drops_reply: bool = False) -> Answer:
-        """Send until decided, refused or out of patience, as `persist` does.
+    async def call(self, call: Call, *, drops_reply: bool = False, within_s: float | None = None) -> Answer:
+        """Send until decided, refused or out of patience, as `persist` does, at most for so many seconds.
 
         With `drops_reply` the first attempt hangs up before it reads.
         """
         policy = self.wire.patience(call, self.policy)
+        if within_s is not None:
+            policy = replace(policy, total_s=min(policy.total_s, within_s))
+        read = self.reader_of(call)
         if not drops_reply:
-            return await self.persist(lambda attempt: self.wire.sign(call, self.stamp(attempt)), call, policy)
+            return await self.persist(lambda attempt: self.wire.sign(call, self.stamp(attempt)), read, policy)
         dropped = self.wire.sign(call, self.stamp())
         await self._hang_up(dropped)
         if policy.attempts == 1:
             return Answer(None, dropped, ("dropped_reply",), is_lost=True)
         answer = await self.persist(
             lambda attempt: self.wire.sign(call, self.stamp(attempt + 1)),
-            call,
+            read,
             replace(policy, attempts=policy.attempts - 1),
         )
         return Answer(answer.reply, answer.signed, ("dropped_reply", *answer.retries), is_lost=True)
 
-    async def persist(self, make: Callable[[int], Signed], call: Call, policy: RetryPolicy) -> Answer:
-        """Send what `make` returns, made anew for each attempt (numbered from 0), while repeating may help.
+    def reader_of(self, call: Call) -> Reader:
+        """Reads answers as answers to a call."""
+        return lambda received: self.wire.read_reply(call, received)
 
-        The answers are judged as answers to `call`.
-        """
+    async def persist(self, make: Callable[[int], Signed], read: Reader, policy: RetryPolicy) -> Answer:
+        """Send what `make` returns, made anew for each attempt (numbered from 0), while repeating may help."""
         give_up_at = time.monotonic() + policy.total_s
         retries: list[str] = []
         is_lost = False
         while True:
             signed = make(len(retries))
-            reply, why, is_lost_now = await self._attempt(signed, call, policy, give_up_at)
+            reply, why, is_lost_now = await self._attempt(signed, read, policy, give_up_at)
             is_lost = is_lost or is_lost_now
             wait_s = wait_before_retry(policy, len(retries), reply)
             is_last = len(retries) + 1 >= policy.attempts or time.monotonic() + wait_s >= give_up_at
@@ -117,7 +124,7 @@ class GatewayClient:
             retries.append(why)
 
     async def _attempt(
-        self, signed: Signed, call: Call, policy: RetryPolicy, give_up_at: float
+        self, signed: Signed, read: Reader, policy: RetryPolicy, give_up_at: float
     ) -> tuple[Reply | None, str | None, bool]:
         """One attempt: its reply, why to repeat it (None: do not), whether a reply was lost."""
         patience_s = min(policy.attempt_s, max(0.001, give_up_at - time.monotonic()))
@@ -125,7 +132,7 @@ class GatewayClient:
             received = await self.send(signed, patience_s=patience_s)
         except NoReply as fault:
             return None, fault.why, True
-        reply = self.wire.read_reply(call, received)
+        reply = read(received)
         if reply.meaning is not Meaning.REPEAT or reply.status in policy.answers:
             return reply, None, False
         # A 5xx or a reply that makes no sense may come after a decision; the other refusals come before it.

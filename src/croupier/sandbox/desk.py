@@ -11,6 +11,7 @@ from aiohttp import web
 
 from croupier.sandbox.batch import House
 from croupier.sandbox.control import Control
+from croupier.sandbox.notice_sender import NoticeSender
 from croupier.sandbox.page import render_page
 from croupier.sandbox.plan import Game
 from croupier.sandbox.refusals import Refusal
@@ -32,6 +33,19 @@ class Desk:
         self.sessions = Sessions()
         self.total = Tally()
         self._control = control
+        self._sender = None if house.client.wire.webhooks is None else NoticeSender(house)
+
+    @property
+    def sender(self) -> NoticeSender:
+        """What sends the account's webhooks; raises Refusal where the protocol has none."""
+        if self._sender is None:
+            raise Refusal(409, "no_webhooks", f"{self.wire.protocol} tells nothing by webhook")
+        return self._sender
+
+    async def close(self) -> None:
+        """Let webhooks that are under way end; the client's stopping is set by now."""
+        if self._sender is not None:
+            await self._sender.settle()
 
     @property
     def wire(self) -> Wire:
@@ -112,6 +126,7 @@ class Desk:
                 "most_players": table.most_players,
             },
             "totals": self.total.render(),
+            "webhooks": None if self._sender is None else self._sender.render(),
         }
 
     def render_unresolved(self) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 Pure, and the same for every protocol: a wire says which flows and attacks it can express. A round's bet comes
 from the seed alone, so a well-behaved and a hostile run of one seed play the same games. A plan has one flow
 per round (which calls, in which order), faults per call (duplicated, late, reply not read) and planted attacks.
+What is told by webhook is drawn apart from the rest, so rates of it change no call.
 """
 
 import random
@@ -11,6 +12,7 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from croupier.sandbox.games import CrashBet, DiceBet, MinesBet
 
@@ -24,7 +26,7 @@ STALE_BY_S: Final = 120
 
 
 class Move(StrEnum):
-    """One call of a round."""
+    """One thing a round tells the gateway: a call, or a jackpot, of which only a webhook tells."""
 
     BET = "bet"
     WIN = "win"
@@ -34,6 +36,11 @@ class Move(StrEnum):
     ROLLBACK_WIN = "rollback_win"
     ROLLBACK_AGAIN = "rollback_again"
     ROLLBACK_SETTLED = "rollback_settled"
+    JACKPOT = "jackpot"
+
+
+AFTER_BET: Final = frozenset({Move.CLOSE, Move.ROLLBACK_BET, Move.ROLLBACK_WIN, Move.ROLLBACK_AGAIN})
+"""What may be called back, told by webhook, or both."""
 
 
 class Flow(StrEnum):
@@ -71,11 +78,23 @@ class Attack(StrEnum):
     FLOAT_AMOUNT = "float_amount"
 
 
+class NoticeAttack(StrEnum):
+    """A webhook that must be refused and do nothing."""
+
+    FORGED = "webhook_forged"
+    ALTERED_BODY = "webhook_altered_body"
+    ALTERED_ID = "webhook_altered_id"
+    ALTERED_TIME = "webhook_altered_time"
+    STALE = "webhook_stale"
+    REUSED_ID = "webhook_reused_id"
+
+
 class Step(Struct, frozen=True):
     """One call: sent `copies` times at once, after a delay in milliseconds.
 
     A dropped reply means that the first copy hangs up before it reads and asks again with the same reference.
-    A step that is not awaited leaves the next one to overtake it.
+    A step that is not awaited leaves the next one to overtake it. What is echoed is told by webhook as well, once the
+    call was answered.
     """
 
     move: Move
@@ -83,12 +102,14 @@ class Step(Struct, frozen=True):
     delay_ms: int = 0
     drops_reply: bool = False
     is_awaited: bool = True
+    is_echoed: bool = False
 
 
 class RoundPlan(Struct, frozen=True):
     """One round: the player's bet, the calls, and the attacks sent once the bet is acknowledged.
 
-    `closes_with_win`: a win closes the round by itself, before the close call says it again.
+    `closes_with_win`: a win closes the round by itself, before the close call says it again. `feeds_jackpot`: a part
+    of the stake is a contribution to the jackpot.
     """
 
     number: int
@@ -97,6 +118,7 @@ class RoundPlan(Struct, frozen=True):
     steps: tuple[Step, ...]
     planted: tuple[Attack, ...]
     closes_with_win: bool = False
+    feeds_jackpot: bool = False
 
     @property
     def sends_zero_win(self) -> bool:
@@ -105,7 +127,8 @@ class RoundPlan(Struct, frozen=True):
 
 
 class Rates(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How often, in whole percent: flows and attacks of all rounds, faults of all calls.
+    """How often, in whole percent: flows, attacks and jackpots of all rounds, faults of all calls, echoes of what may
+    be told by webhook.
 
     The five flows exclude each other and share 100 percent; the rest of the rounds is normal.
     Raises ValueError when they come to more.
@@ -130,6 +153,8 @@ class Rates(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     wrong_game: Percent = 0
     duplicate_key: Percent = 0
     float_amount: Percent = 0
+    jackpot: Percent = 0
+    echo: Percent = 0
 
     def __post_init__(self) -> None:
         total = sum(self.of(flow) for flow in Flow if flow is not Flow.NORMAL)
@@ -163,6 +188,8 @@ EVERYTHING: Final = Rates(
     wrong_game=3,
     duplicate_key=3,
     float_amount=3,
+    jackpot=10,
+    echo=20,
 )
 PRESETS: Final = {"none": WELL_BEHAVED, "everything": EVERYTHING}
 """Rates by name, wherever rates can be given."""
@@ -220,7 +247,15 @@ def plan_round(
     drawn = [kind for kind in Attack if _happens(source, rates.of(kind))]
     planted = tuple(kind for kind in drawn if kind in attacks)
     closes_with_win = flow is Flow.NORMAL and _happens(source, 25)
-    return RoundPlan(number, flow, draw_choice(seed, game, number), steps, planted, closes_with_win)
+    return RoundPlan(
+        number=number,
+        flow=flow,
+        choice=draw_choice(seed, game, number),
+        steps=_draw_notices(_source(seed, number, "notices"), rates, flow, steps),
+        planted=planted,
+        closes_with_win=closes_with_win,
+        feeds_jackpot=rates.jackpot > 0,
+    )
 
 
 def plan_rounds(
@@ -279,3 +314,17 @@ def _draw_step(source: random.Random, rates: Rates, move: Move, *, is_awaited: b
         drops_reply=_happens(source, rates.drop_reply),
         is_awaited=is_awaited,
     )
+
+
+def _draw_notices(
+    source: random.Random, rates: Rates, flow: Flow, steps: tuple[Step, ...]
+) -> tuple[Step, ...]:
+    """The same steps, some of them echoed, and a jackpot before or after the last one of a round that stands."""
+    echoed = [
+        replace(step, is_echoed=step.move in AFTER_BET and _happens(source, rates.echo)) for step in steps
+    ]
+    is_won = _happens(source, rates.jackpot)
+    if is_won and flow not in (Flow.EARLY_ROLLBACK, Flow.LATE_ROLLBACK):
+        # Not sooner: a bet that its win is to overtake would be waited for.
+        echoed.insert(source.randint(2, len(echoed)), Step(Move.JACKPOT))
+    return tuple(echoed)

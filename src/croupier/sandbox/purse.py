@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Final
 
 MOST_PURSES: Final = 20_000
+MOST_AFLOAT: Final = 12
 
 
 @dataclass(slots=True)
@@ -14,13 +17,18 @@ class Purse:
     """One player's balance in one asset, in minor units; None while nothing can be said about it.
 
     It is judged only by a call that had the wallet to itself: a balance told while another call was on its way
-    may be from before or after that one.
+    may be from before or after that one. What webhooks move is afloat until a balance shows it.
     """
 
     expected_minor: int | None = None
     _is_unsure: bool = False
     _under_way: int = 0
     _is_crowded: bool = False
+    _afloat: list[int] = field(default_factory=list)
+
+    def await_webhook(self, effect_minor: int) -> None:
+        """A webhook that may move so much is about to be sent; nobody will say when it did."""
+        self._afloat.append(effect_minor)
 
     def enter(self) -> None:
         """A call is about to be sent."""
@@ -49,7 +57,18 @@ class Purse:
         # Less than nothing is not owed: a gateway may clamp, and turn the rest into a debt.
         if expected is None or expected < 0 or expected == told_minor:
             return None
+        if self._has_landed(told_minor - expected):
+            return None
         return f"the balance should be {expected}, it is told as {told_minor}"
+
+    def _has_landed(self, difference: int) -> bool:
+        """Whether some of what is afloat explains a difference; that is not afloat any more then."""
+        if len(self._afloat) > MOST_AFLOAT:
+            return True
+        landed = _find_sum(self._afloat, difference)
+        for effect in landed:
+            self._afloat.remove(effect)
+        return bool(landed)
 
     def learn(self, told_minor: int | None) -> None:
         """Believe the answer to a question about the balance, unless a call is under way."""
@@ -71,3 +90,12 @@ class Purses:
                 self._by_owner.popitem(last=False)
             self._by_owner[owner] = Purse()
         return self._by_owner[owner]
+
+
+def _find_sum(effects: Sequence[int], wanted: int) -> tuple[int, ...]:
+    """The fewest of the effects that come to what is wanted; none if no choice does."""
+    for size in range(1, len(effects) + 1):
+        for chosen in combinations(effects, size):
+            if sum(chosen) == wanted:
+                return chosen
+    return ()

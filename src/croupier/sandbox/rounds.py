@@ -11,6 +11,7 @@ from croupier.sandbox.book import standing
 from croupier.sandbox.calls import Call, Round, assume, render_moment
 from croupier.sandbox.crash_table import CrashGame
 from croupier.sandbox.games import CrashBet, DiceBet, Played, Seeds, play_dice, play_mines
+from croupier.sandbox.jackpots import contribution_of
 from croupier.sandbox.plan import (
     Attack,
     Fault,
@@ -28,6 +29,9 @@ from croupier.sandbox.wire import RetryPolicy, Signed
 # Well inside the signature's window, so that a replay is refused as a replay and not as stale.
 ATTACK_POLICY: Final = RetryPolicy(total_s=20.0)
 
+OVERTAKING_S: Final = 10.0
+"""How long a win is repeated while its bet is on its way: where wins need their bets, a lost bet's is never taken."""
+
 
 async def play_round(stage: Stage, plan: RoundPlan, *, tag: str) -> str | None:
     """Play one round to its end; the code that makes further rounds pointless, or None."""
@@ -39,6 +43,7 @@ async def play_round(stage: Stage, plan: RoundPlan, *, tag: str) -> str | None:
         for step in plan.steps:
             await hand.take(step, group)
         await hand.join_bet()
+    hand.finish()
     bet = hand.bet_result
     # A refusal was owed to a bet that came after its rollback.
     is_owed = plan.flow is Flow.EARLY_ROLLBACK and bet is not None and bet.kind == "refused"
@@ -65,6 +70,7 @@ class _Hand:
         self._calls: dict[Move, Call] = {}
         self._results: dict[Move, Result] = {}
         self._effects: dict[str, int] = {}
+        self._untold: list[Call] = []
         self._is_over = False
         self._is_purse_held = False
         self._bet_on_its_way: asyncio.Task[None] | None = None
@@ -75,6 +81,7 @@ class _Hand:
             stake_minor=stage.stake_minor,
             occurred_at=render_moment(datetime.now(UTC)),
             closes_with_win=plan.closes_with_win,
+            contribution_minor=contribution_of(stage.stake_minor) if plan.feeds_jackpot else 0,
         )
         if game is None:
             played = play_alone(plan, seed=stage.seed, stake_minor=stage.stake_minor)
@@ -130,23 +137,29 @@ class _Hand:
             return self._round.result.win_minor > 0 or self._sends_zero_win
         if move is Move.CLOSE:
             return not self._is_over
+        if move is Move.JACKPOT:
+            stage = self._stage
+            return stage.notices.holds(move) and stage.jackpots.holds(stage.seat.asset)
         needed = {
             Move.ROLLBACK_WIN: Move.WIN,
             Move.ROLLBACK_AGAIN: Move.ROLLBACK_BET,
             Move.ROLLBACK_SETTLED: Move.WIN,
         }.get(move)
-        return needed is None or self._was_approved(needed)
+        return needed is None or self._was_made(needed)
 
     @property
     def _sends_zero_win(self) -> bool:
         zero_wins = self._stage.wire.zero_wins
         return zero_wins == "always" or (zero_wins == "planned" and self._plan.sends_zero_win)
 
-    def _was_approved(self, move: Move) -> bool:
+    def _was_made(self, move: Move) -> bool:
         result = self._results.get(move)
-        return result is not None and result.is_approved
+        return result is not None and result.is_made
 
     async def _perform(self, step: Step) -> None:
+        if self._stage.notices.holds(step.move):
+            self._tell(step.move)
+            return
         self._count_faults(step)
         if step.delay_ms:
             await asyncio.sleep(step.delay_ms / 1000)
@@ -155,9 +168,10 @@ class _Hand:
         if step.move is Move.ROLLBACK_BET:
             self._release_purse()
         stage.purse.enter()
+        within_s = OVERTAKING_S if step.move is Move.WIN and self._bet_on_its_way is not None else None
         answers = await asyncio.gather(
             *(
-                stage.client.call(call, drops_reply=step.drops_reply and copy == 0)
+                stage.client.call(call, drops_reply=step.drops_reply and copy == 0, within_s=within_s)
                 for copy in range(step.copies)
             )
         )
@@ -166,6 +180,33 @@ class _Hand:
         self._judge_balance(call, result)
         self._remember(call, result)
         self._check_owed(step.move, result)
+        if step.is_echoed and result.is_approved:
+            stage.notices.echo(call)
+
+    def _tell(self, move: Move) -> None:
+        """Leave a move to a webhook. A jackpot's is sent now, the others wait until the round is over."""
+        self._results[move] = Result("told", "told")
+        if move is Move.JACKPOT:
+            jackpot_minor = self._stage.jackpots.pay(self._stage.seat.asset)
+            self._round = replace(self._round, jackpot_minor=jackpot_minor)
+            self._stage.notices.tell(self._stage.wire.render_call(self._round, move))
+            return
+        self._untold.append(self._stage.wire.render_call(self._round, move))
+        if self._is_purse_held:
+            # Whether the bet that is undone was decided cannot be seen before its rollback is told.
+            self._is_purse_held = False
+            self._stage.purse.leave(None, None)
+
+    def finish(self) -> None:
+        """Hand over what webhooks tell of the round, and give the jackpot its part of a bet that stands."""
+        for call in self._untold:
+            target = call.items[0].target_reference
+            self._stage.notices.tell(assume(call, self._effects))
+            if target is not None:
+                self._effects.pop(target, None)
+                self._forget_unresolved(target)
+        if self._round.reference("bet") in self._effects:
+            self._stage.jackpots.feed(self._stage.seat.asset, self._round.contribution_minor)
 
     def _judge_balance(self, call: Call, result: Result) -> None:
         """Compare what was told with what the player should have now."""
@@ -207,7 +248,7 @@ class _Hand:
 
     def _check_owed(self, move: Move, result: Result) -> None:
         """Compare a decision with what the order rules owe this flow."""
-        if self._is_compensated:
+        if self._is_compensated or self._untold:
             return
         where = f"{self._round.tag} {move.value}"
         if result.kind == "refused" and move not in (Move.BET, Move.BET_WIN):
@@ -257,7 +298,7 @@ class _Hand:
         """Where a lost bet is ordinary, play goes on once it is rolled back, and nobody asks for it again."""
         is_doubtful = bet.kind == "unknown" or bet.is_to_undo
         is_ordinary = is_doubtful and self._stage.wire.undoes_lost_bets_and_goes_on
-        if is_ordinary and self._was_approved(Move.ROLLBACK_BET):
+        if is_ordinary and self._was_made(Move.ROLLBACK_BET):
             self._results[move] = Result("undone", "rolled_back")
             self._drop_unresolved(move)
 
@@ -270,7 +311,11 @@ class _Hand:
     def _drop_unresolved(self, move: Move) -> None:
         """From here on the rollback is what must arrive; the target must not be asked for again."""
         call = self._calls.get(move) or (self._calls.get(Move.BET_WIN) if move is Move.BET else None)
-        if call is not None and self._stage.book.drop_unresolved(call.items[0].reference):
+        if call is not None:
+            self._forget_unresolved(call.items[0].reference)
+
+    def _forget_unresolved(self, reference: str) -> None:
+        if self._stage.book.drop_unresolved(reference):
             self._stage.tally.unresolved -= 1
 
     async def _attack(self, bet: Result, accepted: Signed) -> None:
@@ -287,7 +332,7 @@ class _Hand:
             lambda attempt: forge(
                 kind, stage.wire, self._round, accepted, stage.client.stamp(attempt), tag=tag
             ),
-            judged,
+            stage.client.reader_of(judged),
             replace(ATTACK_POLICY, answers=frozenset(one.status for one in owed)),
         )
         stage.tally.add_answers([answer], is_money=False)

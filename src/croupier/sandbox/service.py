@@ -25,10 +25,12 @@ from croupier.sandbox.client import GatewayClient
 from croupier.sandbox.control import Control, ControlOrder
 from croupier.sandbox.crash_table import CrashTable
 from croupier.sandbox.desk import Desk
+from croupier.sandbox.notices import Notices
 from croupier.sandbox.plan import Rates
 from croupier.sandbox.protocols import open_wire
 from croupier.sandbox.refusals import Refusal
 from croupier.sandbox.sessions import GAMES, Session
+from croupier.sandbox.storm import StormOrder
 from croupier.sandbox.tally import Tally
 from croupier.sandbox.wire import Account, RetryPolicy
 
@@ -78,7 +80,7 @@ class SandboxService:
         self._control = Control()
         self._desks = {
             account.id: Desk(
-                House(GatewayClient(open_wire(account), policy=settings.policy), Book(), table, run_tag),
+                _house(GatewayClient(open_wire(account), policy=settings.policy), table, run_tag),
                 self._control,
             )
             for account in settings.accounts
@@ -102,6 +104,8 @@ class SandboxService:
         for desk in self._desks.values():
             desk.house.client.stopping.set()
         await self._runner.cleanup()
+        for desk in self._desks.values():
+            await desk.close()
         await self._clients.aclose()
 
     def _application(self) -> web.Application:
@@ -118,6 +122,9 @@ class SandboxService:
                 web.get("/control", self._show_control),
                 web.put("/control", self._change_control),
                 web.post("/control/retry", self._retry_unresolved),
+                web.get("/control/webhooks", self._show_webhooks),
+                web.post("/control/dark", self._go_dark),
+                web.post("/control/storm", self._come_back),
                 web.get("/{account}/play/{token}", self._show_page),
                 web.post("/{account}/play/{token}", self._play),
                 web.route("*", "/{account}{tail:/.*}", self._answer_operator),
@@ -221,6 +228,22 @@ class SandboxService:
             tried, left = tried + asked, left + len(desk.house.book.unresolved)
             total.add(tally)
         return _json({"tried": tried, "left": left, **total.render()})
+
+    async def _show_webhooks(self, request: web.Request) -> web.StreamResponse:
+        return _json(self._desk_of(request).sender.render())
+
+    async def _go_dark(self, request: web.Request) -> web.StreamResponse:
+        sender = self._desk_of(request).sender
+        sender.go_dark()
+        return _json(sender.render())
+
+    async def _come_back(self, request: web.Request) -> web.StreamResponse:
+        order = _decode(await _read_json(request), StormOrder)
+        return _json(await self._desk_of(request).sender.storm(order))
+
+
+def _house(client: GatewayClient, table: CrashTable, run_tag: str) -> House:
+    return House(client, Book(), table, run_tag, notices=Notices(client.wire.webhooks))
 
 
 async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:

@@ -11,6 +11,8 @@ from croupier.sandbox.book import Book, effect_of, standing
 from croupier.sandbox.calls import Call, Seat
 from croupier.sandbox.client import Answer, GatewayClient
 from croupier.sandbox.crash_table import CrashTable
+from croupier.sandbox.jackpots import Jackpots
+from croupier.sandbox.notices import Notices
 from croupier.sandbox.plan import Move
 from croupier.sandbox.purse import Purse
 from croupier.sandbox.replies import Meaning, Reply
@@ -34,6 +36,8 @@ class Stage:
     stake_minor: int
     balance_minor: int | None = None
     purse: Purse = field(default_factory=Purse)
+    notices: Notices = field(default_factory=Notices)
+    jackpots: Jackpots = field(default_factory=Jackpots)
 
     @property
     def wire(self) -> Wire:
@@ -45,10 +49,11 @@ class Result(Struct, frozen=True):
     """How a call ended for the round; `code` is the decision's or the refusal's.
 
     `accepted` is the request that was decided and `reply` the decision. `is_to_undo`: the protocol wants the bet
-    rolled back. `effect_minor`: what it did to the balance, None if that is not known.
+    rolled back. `effect_minor`: what it did to the balance, None if that is not known. What is told by webhook only
+    has no answer: play goes on as if it were done.
     """
 
-    kind: Literal["approved", "declined", "refused", "unknown", "undone"]
+    kind: Literal["approved", "declined", "refused", "unknown", "undone", "told"]
     code: str
     accepted: Signed | None = None
     reply: Reply | None = None
@@ -59,6 +64,11 @@ class Result(Struct, frozen=True):
     def is_approved(self) -> bool:
         """Whether the gateway did what was asked."""
         return self.kind == "approved"
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the gateway did what was asked, or will once it hears of it."""
+        return self.kind in ("approved", "told")
 
     @property
     def stops_session(self) -> bool:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 from croupier.sandbox.client import Answer
@@ -64,7 +65,7 @@ class Tally:
             self.repeat_violations += 1
             self._note(f"{name}: {why}")
 
-    def add_attack(self, kind: Attack, owed: tuple[Expected, ...], reply: Reply | None) -> None:
+    def add_attack(self, kind: StrEnum, owed: tuple[Expected, ...], reply: Reply | None) -> None:
         """Count an attack that was sent, and whether it got exactly a refusal it was owed."""
         self.planted[kind.value] += 1
         got = None if reply is None else reply.as_refusal

@@ -17,7 +17,7 @@ from yarl import URL
 
 from croupier.iso4217 import EXPONENTS
 from croupier.sandbox.calls import Call, Round, Seat
-from croupier.sandbox.plan import STALE_BY_S, Attack, Choreography, Flow, Move
+from croupier.sandbox.plan import STALE_BY_S, Attack, Choreography, Flow, Move, NoticeAttack
 from croupier.sandbox.replies import Expected, Received, Reply
 from croupier_signing import Key, RefusalReason, SignatureRefused, SigningKey
 
@@ -135,13 +135,46 @@ class NonceMemory:
         self._until[nonce] = now_s + keep_s
 
 
+class Webhooks(ABC):
+    """What a protocol tells by webhook, for one account. Moments are RFC 3339 in UTC.
+
+    `attacks`: the refusals that each attack is owed. A key other than the account's makes a forgery.
+    """
+
+    attacks: ClassVar[Mapping[NoticeAttack, tuple[Expected, ...]]]
+
+    @abstractmethod
+    def render_notice(self, call: Call, moment: str) -> tuple[str, bytes]:
+        """Type and body that tell what a call tells; raises ValueError for a move that no webhook tells of."""
+
+    @abstractmethod
+    def render_departure(self, seat: Seat, reference: str, moment: str) -> tuple[str, bytes]:
+        """Type and body: the studio ended the session."""
+
+    @abstractmethod
+    def render_fortune(self, seat: Seat, reference: str, moment: str) -> bytes:
+        """A body that would make the player rich: what a thief would write."""
+
+    @abstractmethod
+    def render_poison(self, moment: str) -> tuple[str, bytes]:
+        """Type and body of a genuine webhook that no text of the protocol explains."""
+
+    @abstractmethod
+    def sign(self, webhook_id: str, body: bytes, timestamp_s: int, *, key: Key | None = None) -> Signed:
+        """One attempt at a delivery."""
+
+    @abstractmethod
+    def read_receipt(self, received: Received) -> Reply:
+        """What an answer means, decided being accepted for good; total."""
+
+
 class Wire(ABC):
     """One protocol of one account.
 
     `zero_wins`: whether a lost round sends a win of nothing: `always` where a win ends the round, `planned`
     when there is something to reorder. `tombstone_codes`: what a bet after its rollback may be declined with;
     None where the protocol names no code and any refusal will do. An attack that is owed nothing is a replay
-    without nonces: it is owed the first answer again.
+    without nonces: it is owed the first answer again. `webhooks`: None where the protocol has none.
     """
 
     protocol: ClassVar[str]
@@ -157,6 +190,7 @@ class Wire(ABC):
     def __init__(self, account: Account) -> None:
         self.account = account
         self.prefix = URL(account.callback_base).raw_path.rstrip("/")
+        self.webhooks: Webhooks | None = None
 
     @abstractmethod
     def read_launch(self, visit: Visit) -> Launch:

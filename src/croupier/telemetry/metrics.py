@@ -12,8 +12,10 @@ from typing import Final
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from croupier.telemetry.inbox_metrics import InboxMetrics
 from croupier.telemetry.key_metrics import KeyMetrics
 from croupier.telemetry.oddities import OddityMetrics
+from croupier.telemetry.outbox_metrics import OutboxMetrics
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -103,8 +105,10 @@ class Metrics:
             registry=self.registry,
         )
         self._build = _build_gauge(self.registry)
+        self.inbox = InboxMetrics(environment, self.registry)
         self.keys = KeyMetrics(environment, self.registry)
         self.oddities = OddityMetrics(environment, self.registry)
+        self.outbox = OutboxMetrics(environment, self.registry)
         self._counters: dict[tuple[str, ...], Counter] = {}
         self._histograms: dict[tuple[str, ...], Histogram] = {}
 
@@ -126,7 +130,11 @@ class Metrics:
         if record.outcome == "reference_conflict":
             self._counter(self._collisions, "collision", record.provider).inc()
         if record.reason is not None and record.outcome == "unauthenticated":
-            self._counter(self._signatures, "signature", record.provider, record.reason).inc()
+            self.note_signature_failure(provider=record.provider, reason=record.reason)
+
+    def note_signature_failure(self, *, provider: str, reason: str) -> None:
+        """Count a request that could not be authenticated."""
+        self._counter(self._signatures, "signature", provider, reason).inc()
 
     def note_launch(self, *, provider: str, game: str, asset: str, result: str) -> None:
         """Count a launch; the games are those of the configuration, so their number is bounded."""

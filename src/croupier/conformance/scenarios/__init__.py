@@ -15,6 +15,7 @@ GROUPS: Final = (
     "rollbacks",
     "batches",
     "extras",
+    "webhooks",
     "tokens",
     "authentication",
     "freshness",

@@ -88,21 +88,6 @@ async def fairness(stage: Stage) -> None:
     stage.require(len(kept) == 1 and bool(kept[0]), "the proof is not kept with the round")
 
 
-@scenario(Capability.WEBHOOKS, Capability.BET, claim="A signed notice of a fact is taken, and taken once.")
-async def webhooks(stage: Stage) -> None:
-    """A bet by callback, the end of its round by webhook, the same webhook again."""
-    seat = await stage.seat(10_000)
-    bet = steps.bet(seat, 1_000)
-    await stage.approved(bet)
-    request = stage.speaker.write_webhook(steps.close(bet), stage.stamp())
-    stage.require(request is not None, "the kit's speaker has no webhooks")
-    if request is not None:
-        for _ in range(2):
-            answer = await stage.raw(request)
-            stage.require(answer.status == 202, f"a webhook is answered {answer.status}")
-    await stage.wallet_is(seat, 9_000)
-
-
 @scenario(Capability.STATEMENT, claim="A provider's statement is imported and agrees with the books.")
 async def statement_import(stage: Stage) -> None:
     """No adapter has statements yet: the first one that declares them fails here until this is played."""

@@ -24,6 +24,7 @@ from croupier.conformance.speakers.spelling import spell_minor
 from croupier.conformance.steps import Kind, Move, Step
 from croupier_signing import (
     Key,
+    PrivateKey,
     SignatureRefused,
     SigningKey,
     parse_authorization,
@@ -42,8 +43,12 @@ _PATHS: Final = {
     Kind.ROLLBACK: "/v1/rollback",
     Kind.CLOSE: "/v1/close-round",
 }
+_NOTICES: Final = {
+    Kind.CLOSE: "round.completed",
+    Kind.ROLLBACK: "round.rolled_back",
+    Kind.JACKPOT: "jackpot.won",
+}
 _UNDECIDED: Final = frozenset({401, 408, 429})
-
 
 _PROOF: Final = {
     "scheme": "conformance",
@@ -74,13 +79,20 @@ class CroupierSpeaker(JsonSpeaker):
     }
     signature = Part("header:authorization")
     covered = (Part("body"), Part("path"), Part("method"), signature)
+    webhook_signed = (
+        Part("header:webhook-id"),
+        Part("header:webhook-timestamp"),
+        Part("header:webhook-signature"),
+        Part("body"),
+    )
+    webhook_window_s = 300
     codes: ClassVar[Mapping[Cause, frozenset[str]]] = {
         Cause.SIGNATURE: frozenset({"unauthenticated"}),
         Cause.MALFORMED: frozenset({"malformed", "unsupported_media_type"}),
         Cause.AMOUNT: frozenset({"malformed", "amount_not_representable"}),
         Cause.FUNDS: frozenset({"insufficient_funds"}),
         Cause.ROLLED_BACK: frozenset({"tombstoned"}),
-        Cause.CONFLICT: frozenset({"reference_conflict"}),
+        Cause.CONFLICT: frozenset({"reference_conflict", "delivery_id_reused"}),
         Cause.PLAYER: frozenset({"unknown_player", "session_mismatch", "unknown_session"}),
         Cause.SESSION: frozenset({"unknown_session", "session_mismatch"}),
         Cause.ASSET: frozenset({"unknown_asset", "session_mismatch"}),
@@ -91,7 +103,7 @@ class CroupierSpeaker(JsonSpeaker):
         Cause.ROUND_CLOSED: frozenset({"round_closed"}),
         Cause.TOO_LARGE: frozenset({"body_too_large"}),
         Cause.PATH: frozenset({"unknown_path", "method_not_allowed"}),
-        Cause.TEMPORARY: frozenset({"overloaded", "unavailable", "internal", "in_flight"}),
+        Cause.TEMPORARY: frozenset({"overloaded", "backlogged", "unavailable", "internal", "in_flight"}),
     }
 
     def write(self, step: Step) -> Request:
@@ -165,13 +177,18 @@ class CroupierSpeaker(JsonSpeaker):
         kept = tuple(one for one in request.headers if one[0] != _AUTHORIZATION)
         return replace(request, headers=kept)
 
-    def write_webhook(self, step: Step, stamp: Stamp) -> Request | None:
-        """`round.completed` with the Standard Webhooks headers; its reference is the callback's."""
-        key = self.account.key
-        assert isinstance(key, SigningKey), "the protocol signs with a shared secret"  # noqa: S101
+    def write_webhook(self, step: Step, stamp: Stamp, key: Key | None = None) -> Request | None:
+        """The notice of a round's end, a rollback or a jackpot; its reference is the callback's."""
+        kind = _NOTICES[step.move.kind]
         data = {name: value for name, value in self._document(step, step.move).items() if value is not None}
-        body = self.encode({"type": "round.completed", "timestamp": _now(), "data": data})
-        line = sign_webhook(key, webhook_id=stamp.nonce, timestamp_s=stamp.timestamp_s, body=body)
+        body = self.encode({"type": kind, "timestamp": _now(), "data": data})
+        return self.sign_webhook(body, stamp, key)
+
+    def sign_webhook(self, body: bytes, stamp: Stamp, key: Key | None = None) -> Request:
+        """Standard Webhooks; the nonce is the delivery's id."""
+        used = key or self.account.key
+        assert isinstance(used, SigningKey | PrivateKey), "webhooks are signed"  # noqa: S101
+        line = sign_webhook(used, webhook_id=stamp.nonce, timestamp_s=stamp.timestamp_s, body=body)
         headers = (
             JSON_TYPE,
             (b"webhook-id", stamp.nonce.encode()),
@@ -180,6 +197,23 @@ class CroupierSpeaker(JsonSpeaker):
         )
         path = self.account.root.replace(b"/providers/", b"/webhooks/", 1)
         return Request(method="POST", path=path, headers=headers, body=body)
+
+    def parse_webhook(self, request: Request, response: Response) -> Reading:
+        """202 with `accepted` or `duplicate`, else a problem document."""
+        document = read_object(response.body)
+        if response.status != 202:
+            return self._problem(document, request, response)
+        word = require(document, "status", str)
+        given = next(value for name, value in request.headers if name == b"webhook-id").decode()
+        if word not in ("accepted", "duplicate") or require(document, "delivery_id", str) != given:
+            raise Unreadable("the answer is not that of this webhook")
+        return Reading(
+            verdict=Verdict.APPROVED,
+            code=word,
+            operator_ids=(require(document, "id", str),),
+            request=request,
+            response=response,
+        )
 
     def parse(self, step: Step, request: Request, response: Response) -> Reading:
         """200 with one result or two, else a problem document."""

@@ -37,9 +37,10 @@ CREATE TRIGGER delivery_is_kept_as_it_came BEFORE UPDATE OR TRUNCATE ON delivery
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_edit();
 
 -- name: create_inbox_queue
--- Deliveries that are not finished. `claimable_at` alone decides whether a worker may take a row: it is the arrival, the
--- end of a lease (`is_leased`) or the next attempt. `fence` counts claims, so that a worker whose lease ran out changes
--- nothing; `lost` counts claims in a row of which nobody told the end.
+-- Deliveries that are not finished. A worker may take a row from `claimable_at` on, its arrival or its next attempt,
+-- unless it is under another worker's lease. `fence` counts claims, so that a worker whose lease ran out changes
+-- nothing; `lost` counts claims in a row of which nobody told the end. What a claim changes stands in no index, and each
+-- page keeps room for it.
 CREATE TABLE inbox_queue (
     bucket          smallint NOT NULL,
     id              uuid NOT NULL,
@@ -50,13 +51,13 @@ CREATE TABLE inbox_queue (
     fence           integer NOT NULL DEFAULT 0,
     attempts        integer NOT NULL DEFAULT 0,
     lost            integer NOT NULL DEFAULT 0,
-    is_leased       boolean NOT NULL DEFAULT false,
+    leased_until    timestamptz,
     is_waiting      boolean NOT NULL DEFAULT false,
     last_error      text,
     last_detail     text,
     first_failed_at timestamptz,
     PRIMARY KEY (bucket, id)
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 -- name: create_inbox_queue_due
 -- What a provider's next turn takes, oldest first.

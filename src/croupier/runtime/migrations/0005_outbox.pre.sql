@@ -39,12 +39,14 @@ CREATE TABLE outbox_delivery (
 CREATE INDEX outbox_delivery_due ON outbox_delivery (endpoint, claimable_at, position);
 
 -- name: create_outbox_turn
--- What one process does at a time, so that events keep their order: whoever holds a row until `held_until`.
+-- What one process does at a time, so that events keep their order: whoever holds a row until `held_until`. Every event
+-- up to the position `passed` was given to its consumers, but for what may have been committed very late.
 CREATE TABLE outbox_turn (
     bucket     smallint NOT NULL,
     name       text COLLATE "C" NOT NULL,
     holder     uuid,
     held_until timestamptz,
+    passed     bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (bucket, name)
 );
 

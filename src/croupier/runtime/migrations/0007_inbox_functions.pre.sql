@@ -79,11 +79,11 @@ BEGIN
 END $$;
 
 -- name: create_claim_inbox
--- Takes up to p_limit deliveries of one provider, oldest first; none while somebody else is taking. A row is taken only
--- together with everything before it in its round, so that a round stays in order: what comes after a row under lease
--- is left, what comes after any other row is put off until that row is due. When the first p_limit rows are all held up,
--- the first p_look are looked at. A row whose claims were lost p_suspect times in a row is taken alone, because it may
--- be what ends the workers.
+-- Takes up to p_limit deliveries of one provider, oldest first; gives one row of nulls while somebody else is taking. A
+-- row is taken only together with everything before it in its round, so that a round stays in order: what comes after
+-- a row under lease is left, what comes after any other row is put off until that row is due. When the first p_limit
+-- rows are all held up, the first p_look are looked at, if that is more. A row whose claims were lost p_suspect times in
+-- a row is taken alone, because it may be what ends the workers.
 CREATE FUNCTION claim_inbox(
     p_bucket   smallint,
     p_provider text,
@@ -117,6 +117,7 @@ DECLARE
 BEGIN
     PERFORM FROM inbox_turn t WHERE t.bucket = p_bucket AND t.provider = p_provider FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
+        RETURN NEXT;
         RETURN;
     END IF;
     FOREACH look IN ARRAY ARRAY[p_limit, p_look] LOOP
@@ -124,6 +125,7 @@ BEGIN
         WITH seen AS MATERIALIZED (
             SELECT q.bucket, q.id, q.order_key, q.claimable_at, q.lost FROM inbox_queue q
              WHERE q.provider = p_provider AND q.claimable_at <= p_now
+               AND (q.leased_until IS NULL OR q.leased_until <= p_now)
              ORDER BY q.provider, q.claimable_at, q.id LIMIT look
         ), edge AS MATERIALIZED (
             SELECT s.claimable_at, s.id FROM seen s ORDER BY s.claimable_at DESC, s.id DESC LIMIT 1
@@ -133,9 +135,11 @@ BEGIN
             -- Once for each round: the first row of it that is not among those seen.
             SELECT p.*, g.id AS gap, g.claimable_at AS gap_at, g.is_leased AS gap_is_leased
               FROM placed p LEFT JOIN LATERAL (
-                SELECT e.id, e.claimable_at, e.is_leased FROM inbox_queue e
+                SELECT e.id, e.claimable_at, e.leased_until IS NOT NULL AND e.leased_until > p_now AS is_leased
+                  FROM inbox_queue e
                  WHERE p.place = 1 AND e.provider = p_provider AND e.order_key = p.order_key AND NOT e.is_waiting
-                   AND (e.claimable_at, e.id) > ((SELECT claimable_at FROM edge), (SELECT id FROM edge))
+                   AND (e.leased_until > p_now
+                        OR (e.claimable_at, e.id) > ((SELECT claimable_at FROM edge), (SELECT id FROM edge)))
                  ORDER BY e.provider, e.order_key, e.id LIMIT 1) g ON true
         ), judged AS MATERIALIZED (
             SELECT p.bucket, p.id, p.lost, first_value(p.gap) OVER round AS gap,
@@ -153,16 +157,16 @@ BEGIN
              ORDER BY f.id
         ), put_off AS (
             UPDATE inbox_queue q SET claimable_at = j.gap_at FROM judged j
-             WHERE j.id > j.gap AND NOT (j.gap_is_leased AND j.gap_at > p_now) AND q.bucket = j.bucket AND q.id = j.id
+             WHERE j.id > j.gap AND NOT j.gap_is_leased AND q.bucket = j.bucket AND q.id = j.id
         ), done AS (
-            UPDATE inbox_queue q SET claimable_at = p_until, is_leased = true, fence = q.fence + 1, lost = q.lost + 1
+            UPDATE inbox_queue q SET leased_until = p_until, fence = q.fence + 1, lost = q.lost + 1
               FROM taken t WHERE q.bucket = t.bucket AND q.id = t.id
             RETURNING q.bucket, q.id, q.fence, q.attempts, q.lost, q.order_key, q.received_at, q.first_failed_at
         )
         SELECT o.*, d.delivery_id, d.type, d.path, d.body, d.body_digest, d.key_id, d.signed_at, d.correlation_id,
                d.trace_id
           FROM done o JOIN delivery d ON d.id = o.id AND d.bucket = o.bucket ORDER BY o.id;
-        EXIT WHEN FOUND;
+        EXIT WHEN FOUND OR p_look <= look;
     END LOOP;
 END $$;
 

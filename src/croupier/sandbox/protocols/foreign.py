@@ -97,6 +97,8 @@ def plain_items(round_: Round, move: Move) -> tuple[Item, ...]:
         case Move.ROLLBACK_BET | Move.ROLLBACK_AGAIN | Move.ROLLBACK_SETTLED:
             name = round_.reference(move.value.replace("_", "-"))
             return (Item("rollback_bet", name, round_.stake_minor, bet.reference),)
+        case Move.JACKPOT:
+            raise ValueError("jackpots are told by webhook, which this protocol does not have")
         case _:
             assert_never(move)
 

@@ -12,6 +12,7 @@ from croupier.sandbox.calls import Call, Round, Seat
 from croupier.sandbox.plan import EVERY_MOVE, Attack, Choreography, Flow, Move
 from croupier.sandbox.protocols.keys import require_keys, require_secret
 from croupier.sandbox.protocols.native_bodies import parts_of
+from croupier.sandbox.protocols.native_webhooks import NativeWebhooks
 from croupier.sandbox.replies import Decision, Expected, Meaning, Received, Reply
 from croupier.sandbox.wire import (
     Account,
@@ -34,6 +35,8 @@ PATHS: Final = {
     Move.ROLLBACK_BET: "/rollback",
     Move.ROLLBACK_WIN: "/rollback",
     Move.ROLLBACK_AGAIN: "/rollback",
+    # Never called: a jackpot is told by webhook, with the members of a win.
+    Move.JACKPOT: "/win",
 }
 """The path of each move, below `/providers/{provider}/v1`."""
 
@@ -84,6 +87,7 @@ class NativeWire(Wire):
         self._key = require_secret(account, account.callback_key)
         self._launch_keys = {key.id: key for key in require_keys(account, SigningKey)}
         self._nonces = NonceMemory()
+        self.webhooks: NativeWebhooks = NativeWebhooks(account, self.prefix)
 
     def read_launch(self, visit: Visit) -> Launch:
         """Verified by the native signature, each nonce once."""

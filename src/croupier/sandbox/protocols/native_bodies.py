@@ -12,7 +12,8 @@ def parts_of(round_: Round, move: Move) -> tuple[tuple[Item, ...], dict[str, obj
     """The transactions of a move and the members of its body; ValueError for a move the protocol does not have."""
     match move:
         case Move.BET:
-            return _single(round_, Item("bet", round_.reference("bet"), round_.stake_minor), {})
+            bet = Item("bet", round_.reference("bet"), round_.stake_minor)
+            return _single(round_, bet, _contribution(round_))
         case Move.WIN:
             extra: dict[str, object] = {"kind": "win", "close_round": round_.closes_with_win}
             return _single(round_, Item("win", round_.reference("win"), round_.result.win_minor), extra)
@@ -24,6 +25,9 @@ def parts_of(round_: Round, move: Move) -> tuple[tuple[Item, ...], dict[str, obj
             return _rollback(round_, move)
         case Move.ROLLBACK_SETTLED:
             raise ValueError("the native protocol has no bets that cannot be rolled back")
+        case Move.JACKPOT:
+            item = Item("jackpot", round_.reference("jackpot"), round_.jackpot_minor)
+            return _single(round_, item, {"kind": "jackpot", "close_round": False})
         case _:
             assert_never(move)
 
@@ -41,7 +45,12 @@ def _bet_win(round_: Round) -> tuple[tuple[Item, ...], dict[str, object]]:
     parts = {
         item.action: {"reference": item.reference, "amount": str(item.amount_minor)} for item in (bet, win)
     }
-    return (bet, win), {**parts, **_place(round_)}
+    return (bet, win), {**parts, **_place(round_), **_contribution(round_)}
+
+
+def _contribution(round_: Round) -> dict[str, object]:
+    contribution = round_.contribution_minor
+    return {"jackpot_contribution": str(contribution)} if contribution else {}
 
 
 def _close(round_: Round) -> tuple[tuple[Item, ...], dict[str, object]]:

@@ -1,4 +1,4 @@
-"""The ledger proven as a whole: one snapshot, every check of I1, I2, of the history's shape (I5) and of what came by webhook (I4)."""
+"""The ledger proven as a whole: one snapshot, every check of I1, I2, the history's shape (I5) and webhooks (I4)."""
 
 from __future__ import annotations
 

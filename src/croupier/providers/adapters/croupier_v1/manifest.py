@@ -38,6 +38,7 @@ MANIFEST: Final = Manifest(
             Capability.PROMO_WIN,
             Capability.CONTRIBUTION,
             Capability.LAUNCH,
+            Capability.WEBHOOKS,
             Capability.FAIRNESS,
         }
     ),

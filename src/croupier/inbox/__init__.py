@@ -1,0 +1,1 @@
+"""Webhooks from providers: intake, queue, dead letters and replay."""
