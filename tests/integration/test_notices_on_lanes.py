@@ -138,3 +138,18 @@ async def test_what_a_notice_moves_says_that_it_came_by_webhook(database_url: st
         database_url, "SELECT cause FROM journal_entry WHERE kind = 'jackpot_win' ORDER BY reference"
     )
     assert [row["cause"] for row in rows] == ["webhook", "replay:rpl_1"]
+
+
+async def test_a_notice_that_closes_a_closed_round_again_leaves_no_trace(database_url: str) -> None:
+    """Its reference is not kept, so every replay decides it anew."""
+    async with open_desk(database_url) as desk:
+        seat = await play(desk)
+        own = {"player_id": seat.player_id, "session_id": seat.session_id, "close_round": True}
+        await desk.ask(seat.call(jackpot("called", 70, **own), pools=("mega",)))
+        before = await read_value(database_url, "SELECT count(*) FROM session_event")
+        for _ in range(2):
+            told = await desk.ask(
+                seat.call(jackpot("told", 70, **own), nonce=None, pools=("mega",), notice=WAITS)
+            )
+            assert told.code == ALREADY_PAID
+    assert await read_value(database_url, "SELECT count(*) FROM session_event") == before

@@ -106,7 +106,7 @@ def _leave_to_a_person(facts: Facts, call: Call, subject: Subject, stamp: Stamp)
     """The target moved nothing, because its fact was paid under another reference: which one is not ours to guess."""
     verdict = _approve_nothing(facts, call, subject, stamp, code=NOTHING_TO_ROLL_BACK)
     assert verdict.effects is not None, "an approval writes its reference"  # noqa: S101 (narrowing)
-    explanation = f"the rolled-back win {subject.target_reference} had been paid under another reference, which still stands"
+    explanation = f"win {subject.target_reference} had been paid under another reference, which still stands"
     found = finding(
         call,
         stamp,

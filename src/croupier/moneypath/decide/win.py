@@ -95,7 +95,12 @@ def _leave_paid(
     outcome = approved(call, subject, code=ALREADY_PAID, balance=balance, asset=win.asset)
     breaks = (untied(call, subject, stamp, payer=payer),)
     reference = None if call.notice is not None else render_reference(call, subject, outcome, stamp)
-    if not win.close_round or win.round_id is None:
+    before = None if win.round_id is None else round_of(facts, session, win.round_id)
+    if (
+        not win.close_round
+        or win.round_id is None
+        or (before is not None and before.state != RoundState.OPEN)
+    ):
         return Verdict(outcome=outcome, effects=Effects(reference=reference, breaks=breaks))
     round_, change, held = change_round(facts, session, win.round_id, RoundChange(is_close=True), stamp)
     happening = Happening(
