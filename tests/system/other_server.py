@@ -26,7 +26,7 @@ BIN_VARIABLE: Final = "CROUPIER_TEST_POSTGRES_BIN"
 LOGIN: Final = "suite"
 ACCOUNTS: Final = ("postgres", "nobody")
 START_S: Final = 60
-LONGEST_S: Final = 1200
+LONGEST_S: Final = 2700
 
 SUITE: Final = ("tests/integration", "tests/property")
 LEFT_OUT: Final = {
