@@ -372,6 +372,21 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_is_being_decided_and_
     assert len(inbox.till.ended) == 200, "nothing was decided twice"
 
 
+async def test_a_worker_that_is_cancelled_ends_at_once_whatever_its_lanes_do(
+    inbox: InboxDesk, wait_until: WaitUntil
+) -> None:
+    ids = await put_rounds(inbox, "r1", "r2")
+    inbox.till.gate = asyncio.Event()
+    task = asyncio.create_task(Drain(inbox.edge()).run(asyncio.Event()))
+    await wait_until(lambda: len(inbox.till.begun) == 2)
+    task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait({task})
+    assert task.cancelled()
+    assert await inbox.leased() == 2, "what it had in hand is left to its lease"
+    assert await inbox.said(*ids) == [None, None]
+
+
 async def test_a_database_that_goes_away_and_comes_back_costs_nothing_but_time(
     inbox: InboxDesk, wait_until: WaitUntil
 ) -> None:

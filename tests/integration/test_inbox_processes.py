@@ -26,7 +26,7 @@ from croupier.inbox.drain import Drain, DrainEdge, DrainSettings
 from croupier.moneypath.lane import LaneSettings
 from croupier.runtime import migrations
 from croupier.runtime.database import connect_app, connect_owner, ensure_database
-from croupier.runtime.embedded import EmbeddedServer
+from croupier.runtime.embedded import EmbeddedServer, EmbeddedServerError
 
 WORKER = Path(__file__).with_name("inbox_worker.py")
 DEADLINE_S = 120
@@ -198,7 +198,10 @@ async def _drain_over_restarts(server: EmbeddedServer, wait_until: WaitUntil) ->
         return server.url("croupier")
 
     async def connect() -> Any:
-        return await connect_app(url(), lane=True)
+        try:
+            return await connect_app(url(), lane=True)
+        except EmbeddedServerError as error:
+            raise ConnectionError("the server is down") from error
 
     async def counts(wanted: int) -> bool:
         try:

@@ -174,8 +174,15 @@ class Drain:
                 )
                 for task in done:
                     task.result()
+        except asyncio.CancelledError:
+            for task in in_hand:
+                task.cancel()
+            raise
         finally:
-            await asyncio.gather(*in_hand)
+            ended = await asyncio.gather(*in_hand, return_exceptions=True)
+        for fault in ended:
+            if fault is not None:
+                raise fault
 
     async def _claim(self, provider: str, in_hand: int) -> list[Claimed] | None:
         """Every provider at work gets an equal share of what may be in hand; None while another worker is taking.

@@ -70,6 +70,7 @@ ERRORS: Final[dict[ErrorKind, str]] = {
     errors.UNKNOWN_GAME: INVALID_GAME,
     errors.UNKNOWN_ASSET: WRONG_CURRENCY,
     errors.REFERENCE_CONFLICT: DUPLICATE,
+    errors.DELIVERY_ID_REUSED: DUPLICATE,
     errors.SESSION_MISMATCH: INVALID_TOKEN,
     errors.TARGET_ROLLED_BACK: ROLLED_BACK,
     errors.TARGET_SETTLED: DUPLICATE,
@@ -81,6 +82,7 @@ ERRORS: Final[dict[ErrorKind, str]] = {
     errors.REQUEST_TIMEOUT: UNKNOWN,
     errors.IN_FLIGHT: UNKNOWN,
     errors.OVERLOADED: UNKNOWN,
+    errors.BACKLOGGED: UNKNOWN,
     errors.UNAVAILABLE: UNKNOWN,
     errors.INTERNAL: UNKNOWN,
 }
