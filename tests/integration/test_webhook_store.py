@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -26,7 +27,7 @@ from wire_proxy import Cut, WireProxy
 
 from croupier.errors import INTERNAL, OVERLOADED, UNAVAILABLE, CroupierError
 from croupier.ids import bucket_of
-from croupier.inbox.accept import Acceptor, AcceptSettings, IntakeBatch, Receipt
+from croupier.inbox.accept import FEW, Acceptor, AcceptSettings, IntakeBatch, Receipt
 from croupier.inbox.deliveries import Delivery
 from croupier.runtime.database import connect_app
 from croupier_signing import payload_digest
@@ -72,6 +73,34 @@ async def test_webhooks_of_one_moment_share_commits(database_url: str) -> None:
     deliveries, queued = await kept(database_url)
     assert deliveries == queued
     assert len(deliveries) == 500
+
+
+async def test_beside_money_calls_webhooks_are_answered_a_few_at_a_time_and_share_more_commits(
+    database_url: str,
+) -> None:
+    turns: list[IntakeBatch] = []
+    answered_in: list[int] = []
+    iteration = 0
+
+    async def count_iterations() -> None:
+        nonlocal iteration
+        while True:
+            iteration += 1
+            await asyncio.sleep(0)
+
+    async with open_acceptor(database_url, observe=turns.append, is_calm=lambda: False) as acceptor:
+        await acceptor.submit(delivery("first"))
+        counting = asyncio.create_task(count_iterations())
+        waiting = []
+        for number in range(40):
+            waiting.append(acceptor.submit(delivery(f"d-{number}")))
+            waiting[-1].add_done_callback(lambda _: answered_in.append(iteration))
+            await asyncio.sleep(0)
+        await asyncio.gather(*waiting)
+        counting.cancel()
+        await asyncio.wait({counting})
+    assert max(Counter(answered_in).values()) <= FEW
+    assert len(turns) <= 5, "they came one by one, and were collected"
 
 
 async def test_ids_within_one_batch_count_once(database_url: str) -> None:

@@ -60,11 +60,12 @@ async def open_acceptor(
     connect: Callable[[], Awaitable[Any]] | None = None,
     observe: Callable[[IntakeBatch], None] = lambda _: None,
     on_death: Callable[[], None] = lambda: None,
+    is_calm: Callable[[], bool] = lambda: True,
     **settings: Any,
 ) -> AsyncIterator[Acceptor]:
     """A started acceptor, drained at the end."""
     given = AcceptSettings(**{"accepting": 4096, **settings})
-    acceptor = Acceptor(connect or (lambda: connect_app(url, lane=True)), given, observe, on_death)
+    acceptor = Acceptor(connect or (lambda: connect_app(url, lane=True)), given, observe, on_death, is_calm)
     acceptor.start()
     try:
         yield acceptor
