@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Final
 import aiohttp
 import asyncpg
 
+from croupier.bench.site import free_port
 from croupier.demo.platform import Platform
 from croupier.runtime.config.starter import KEYS_FOLDER, write_starter
 from croupier.runtime.database import connect_owner
@@ -49,7 +49,7 @@ class CrashSite:
     def __init__(self, folder: Path, *, workers: int = 2) -> None:
         self.folder = folder
         self._workers = workers
-        self._ports = _free_ports(3)
+        self._ports = [free_port() for _ in range(3)]
         self.gateway = f"http://127.0.0.1:{self._ports[0]}"
         self.sandbox = f"http://127.0.0.1:{self._ports[2]}"
         report = write_starter(folder)
@@ -193,11 +193,3 @@ def command_line(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]

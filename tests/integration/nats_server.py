@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +10,8 @@ from pathlib import Path
 
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
+
+from croupier.bench.site import free_port
 
 BINARY = Path(sys.executable).with_name("nats-server")
 
@@ -23,9 +24,7 @@ class NatsServer:
         self._login = login
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
 
     @property
     def url(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import socket
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,10 @@ from croupier.bench.children import ChildFailed
 OPEN_S: Final = 60.0
 ANSWER_S: Final = 5.0
 _PAUSE_S: Final = 0.1
+_CHANCE: Final = random.Random()  # noqa: S311 (spreads ports, guards nothing)
+PORTS: Final = range(20_000, 32_000)
+"""Below the ports that systems give to outgoing connections."""
+_TRIES: Final = 50
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -38,11 +43,12 @@ class Site(Struct, frozen=True, kw_only=True):
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback that nobody listens on now, and that no outgoing connection is given meanwhile."""
+    for port in _CHANCE.sample(PORTS, _TRIES):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ChildFailed(f"none of {_TRIES} ports of the loopback was free")
 
 
 async def wait_until_open(port: int, process: asyncio.subprocess.Process, *, path: str) -> None:
