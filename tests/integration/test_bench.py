@@ -17,6 +17,7 @@ import pytest
 
 from croupier.bench.callbacks import CallbacksPlan, bench_callbacks
 from croupier.bench.growth import GrowthPlan, bench_growth
+from croupier.bench.inbox import DRAINED, InboxPlan, bench_inbox
 from croupier.bench.ledger import LedgerPlan, bench_ledger
 from croupier.bench.load import is_whole
 from croupier.bench.memory import MemoryPlan, bench_memory
@@ -93,6 +94,23 @@ async def test_the_callbacks_bench_reports_both_gateways(capsys: pytest.CaptureF
     printed = read_back(await bench_callbacks(plan, stay_silent), capsys)
     assert len(printed["runs"]) == 2
     assert printed["ratio"]["per_second"] > 0
+
+
+async def test_the_inbox_bench_keeps_floods_and_drains(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = InboxPlan(
+        seconds=1.0,
+        rounds=1,
+        callers=4,
+        wallets=20,
+        backlog=200,
+        calls_per_second=20,
+        webhooks_per_second=50,
+        warmup_s=0.2,
+    )
+    printed = read_back(await bench_inbox(plan, stay_silent), capsys)
+    assert len(printed["runs"]) == 6
+    assert {run["design"]: run["errors"] for run in printed["runs"]}[DRAINED] == 0
+    assert all(run["per_second"] > 0 for run in printed["runs"])
 
 
 async def test_the_memory_bench_reads_a_worker_after_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:
