@@ -153,3 +153,27 @@ async def test_a_notice_that_closes_a_closed_round_again_leaves_no_trace(databas
             )
             assert told.code == ALREADY_PAID
     assert await read_value(database_url, "SELECT count(*) FROM session_event") == before
+
+
+@pytest.mark.parametrize("is_one_batch", [True, False])
+@pytest.mark.parametrize(
+    ("told_as", "codes"),
+    [
+        ("told", [OK, ALREADY_PAID, OK]),
+        # Its own callback: nothing is left for another to be.
+        ("first", [OK, OK, OK]),
+    ],
+)
+async def test_a_notice_stands_for_one_callback_only(
+    database_url: str, told_as: str, codes: list[str], is_one_batch: bool
+) -> None:
+    async with open_desk(database_url) as desk:
+        seat = await play(desk)
+        calls = [won(seat, told_as, notice=WAITS), won(seat, "first"), won(seat, "second")]
+        answers = await desk.ask_all(calls) if is_one_batch else [await desk.ask(one) for one in calls]
+        assert [one.code for one in answers if isinstance(one, Outcome)] == codes
+        assert (await desk.ask(won(seat, "second"))).is_repeat
+    assert (
+        await read_value(database_url, "SELECT count(*) FROM journal_entry WHERE kind = 'jackpot_win'") == 2
+    )
+    await require_sound_books(database_url)

@@ -116,7 +116,10 @@ class Token(Struct, frozen=True, gc=False):
 
 
 class Noticed(Struct, frozen=True, gc=False):
-    """A win of a round that a notice paid, by its action and amount in minor units."""
+    """A win of a round that a notice paid, by its action and amount in minor units.
+
+    `callback` is the reference under which a callback told the same fact; from then on it stands for no other.
+    """
 
     bucket: int
     session_id: UUID
@@ -124,6 +127,7 @@ class Noticed(Struct, frozen=True, gc=False):
     action: str
     amount: int
     reference: str
+    callback: str | None = None
 
     @property
     def fact(self) -> Fact:
@@ -213,7 +217,7 @@ class Facts:
         self.rounds: dict[tuple[UUID, str], Round] = {}
         self.answers: dict[tuple[str, str], StoredAnswer] = {}
         self.tokens: dict[str, Token] = {}
-        self.noticed: dict[Fact, str] = {}
+        self.noticed: dict[Fact, str | None] = {}
         self.paid: dict[Fact, str] = {}
         self.has_notices = False
         self.applied: list[Effects] = []
@@ -287,7 +291,8 @@ class Facts:
         for token in effects.tokens:
             self._set(self.tokens, token.token_hash, token)
         if effects.noticed is not None:
-            self._set(self.noticed, effects.noticed.fact, effects.noticed.reference)
+            is_free = effects.noticed.callback is None
+            self._set(self.noticed, effects.noticed.fact, effects.noticed.reference if is_free else None)
         if self.has_notices and effects.reference is not None:
             self.note_paid(effects.reference)
         for entry in effects.entries:

@@ -201,6 +201,7 @@ def noticed_row(noticed: Noticed) -> Row:
         noticed.action,
         str(noticed.amount),
         noticed.reference,
+        noticed.callback,
     )
 
 

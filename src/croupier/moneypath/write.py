@@ -8,7 +8,7 @@ from uuid import UUID
 
 from croupier.ids import IdSource
 from croupier.moneypath.announce import announce
-from croupier.moneypath.facts import Effects, Facts, Stamp
+from croupier.moneypath.facts import Effects, Fact, Facts, Stamp
 from croupier.moneypath.load import Connection
 from croupier.moneypath.rows import (
     Row,
@@ -68,14 +68,15 @@ class Rows:
         self.breaks: list[Row] = []
         self.answers: list[Row] = []
         self.tokens: dict[str, None] = {}
-        self.noticed: list[Row] = []
+        self.noticed: dict[tuple[Fact, str], Row] = {}
         self.outbox: list[Row] = []
 
     def add(self, facts: Facts, effects: Effects, ids: IdSource) -> None:
         """Collect one decision's effects, and the events that tell of them."""
         self.outbox.extend(announce(effects, facts.posted, ids))
         if effects.noticed is not None:
-            self.noticed.append(noticed_row(effects.noticed))
+            # A row is written once: paid and told again within a batch is one change.
+            self.noticed[effects.noticed.fact, effects.noticed.reference] = noticed_row(effects.noticed)
         for reference in (effects.reference, effects.tombstone):
             if reference is not None:
                 self.buckets.add(reference.bucket)
@@ -147,7 +148,7 @@ def _arguments(facts: Facts, rows: Rows, now: datetime) -> tuple[Any, ...]:
         rows.breaks,
         rows.answers,
         [token_row(facts.tokens[token_hash]) for token_hash in rows.tokens],
-        rows.noticed,
+        list(rows.noticed.values()),
         rows.outbox,
         now,
     )

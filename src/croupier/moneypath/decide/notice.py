@@ -7,7 +7,7 @@ from typing import Final
 from croupier.errors import UNKNOWN_PLAYER, UNKNOWN_ROUND, UNKNOWN_SESSION, ErrorKind
 from croupier.moneypath.commands import Action, Call, Report, Win
 from croupier.moneypath.decide.verdict import Subject, Verdict, finding
-from croupier.moneypath.facts import Break, Effects, Facts, Noticed, Stamp
+from croupier.moneypath.facts import Break, Effects, Fact, Facts, Noticed, Stamp
 from croupier.moneypath.outcomes import APPROVED, REPORTED, Outcome
 
 UNTIED: Final = "untied_notice"
@@ -21,17 +21,34 @@ def find_payer(facts: Facts, call: Call, win: Win, subject: Subject) -> str | No
     """The other reference under which this win was paid, if one of the two came as a notice.
 
     The same round, kind and amount are the same fact then (`money.md`, Order), whichever came first. Two callbacks
-    are two facts, and so is whatever names no session or round.
+    are two facts: a notice stands for one of them only, its own or the first that comes. So is whatever names no
+    session or round.
     """
-    if win.session_id is None or win.round_id is None:
+    fact = _fact_of(win, subject)
+    if fact is None:
         return None
-    fact = (win.session_id, win.round_id, subject.action, win.amount)
     payer = (facts.paid if call.notice is not None else facts.noticed).get(fact)
     return None if payer == win.reference else payer
 
 
-def noticed_of(call: Call, subject: Subject) -> Noticed | None:
-    """What is remembered of a win that a notice paid; None for one outside a round."""
+def confirm(facts: Facts, call: Call, win: Win, subject: Subject) -> Noticed | None:
+    """What is remembered when a callback tells for the first time what its own notice has paid."""
+    fact = _fact_of(win, subject)
+    if call.notice is not None or fact is None or facts.noticed.get(fact) != win.reference:
+        return None
+    return noticed_of(call, subject, callback=win.reference)
+
+
+def _fact_of(win: Win, subject: Subject) -> Fact | None:
+    if win.session_id is None or win.round_id is None:
+        return None
+    return win.session_id, win.round_id, subject.action, win.amount
+
+
+def noticed_of(
+    call: Call, subject: Subject, *, payer: str | None = None, callback: str | None = None
+) -> Noticed | None:
+    """What is remembered of a win that a notice paid, under `payer` or its own reference; None outside a round."""
     if subject.session_id is None or subject.provider_round_id is None:
         return None
     return Noticed(
@@ -40,7 +57,8 @@ def noticed_of(call: Call, subject: Subject) -> Noticed | None:
         subject.provider_round_id,
         subject.action,
         subject.amount or 0,
-        subject.reference,
+        payer or subject.reference,
+        callback,
     )
 
 

@@ -11,7 +11,7 @@ from croupier.moneypath.commands import Call, Win, WinKind
 from croupier.moneypath.decide.binding import find_session, require_player
 from croupier.moneypath.decide.bounds import exceeds_digits
 from croupier.moneypath.decide.history import Happening, change_round, record, round_of
-from croupier.moneypath.decide.notice import find_payer, noticed_of, untied
+from croupier.moneypath.decide.notice import confirm, find_payer, noticed_of, untied
 from croupier.moneypath.decide.repeat import decide_known
 from croupier.moneypath.decide.seat import find_credit_seat, require_own_token
 from croupier.moneypath.decide.verdict import (
@@ -39,6 +39,9 @@ def decide_win(facts: Facts, call: Call, win: Win, stamp: Stamp) -> Verdict:
     subject = _subject(win)
     known = decide_known(facts, call, subject, stamp)
     if known is not None:
+        noticed = confirm(facts, call, win, subject)
+        if noticed is not None:
+            return structs.replace(known, effects=Effects(noticed=noticed))
         return _close_all_the_same(facts, call, win, known, stamp)
     session = (
         require_own_token(facts, call) or _judge_target(facts, call, win) or _bind(facts, call, win, stamp)
@@ -89,19 +92,23 @@ def _leave_paid(
     """The fact was paid under another reference: nothing moves and a person looks at it.
 
     A notice's own reference stays free, because its callback may still come and is then a win of its own; a
-    callback's is used up, because the notice that paid was the same fact.
+    callback's is used up, because the notice that paid was the same fact. That notice stands for no other callback.
     """
     balance = facts.balance(wallet_of(win.player_id, win.asset))
     outcome = approved(call, subject, code=ALREADY_PAID, balance=balance, asset=win.asset)
     breaks = (untied(call, subject, stamp, payer=payer),)
-    reference = None if call.notice is not None else render_reference(call, subject, outcome, stamp)
+    reference, noticed = None, None
+    if call.notice is None:
+        reference = render_reference(call, subject, outcome, stamp)
+        noticed = noticed_of(call, subject, payer=payer, callback=win.reference)
     before = None if win.round_id is None else round_of(facts, session, win.round_id)
     if (
         not win.close_round
         or win.round_id is None
         or (before is not None and before.state != RoundState.OPEN)
     ):
-        return Verdict(outcome=outcome, effects=Effects(reference=reference, breaks=breaks))
+        effects = Effects(reference=reference, breaks=breaks, noticed=noticed)
+        return Verdict(outcome=outcome, effects=effects)
     round_, change, held = change_round(facts, session, win.round_id, RoundChange(is_close=True), stamp)
     happening = Happening(
         cause="close_round",
@@ -112,7 +119,7 @@ def _leave_paid(
         change=Change(rounds_open=held, round=change),
     )
     effects = record(call, session, happening, stamp, round_=round_, reference=reference, breaks=breaks)
-    return Verdict(outcome=outcome, effects=effects)
+    return Verdict(outcome=outcome, effects=structs.replace(effects, noticed=noticed))
 
 
 def _subject(win: Win) -> Subject:

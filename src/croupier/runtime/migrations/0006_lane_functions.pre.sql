@@ -1,5 +1,6 @@
 -- name: create_noticed_win
--- Wins that a notice paid before any callback did, so that the callback of the same fact is known for what it is.
+-- Wins that a notice paid before any callback did, so that the callback of the same fact is known for what it is;
+-- `callback` is that one's reference, and a row that has it stands for no other.
 CREATE TABLE noticed_win (
     bucket            smallint NOT NULL,
     session_id        uuid NOT NULL,
@@ -7,12 +8,13 @@ CREATE TABLE noticed_win (
     action            text COLLATE "C" NOT NULL,
     amount            numeric(38, 0) NOT NULL,
     reference         text COLLATE "C" NOT NULL,
+    callback          text COLLATE "C",
     PRIMARY KEY (bucket, session_id, provider_round_id, action, amount, reference)
 );
 
 -- name: grant_noticed_win
--- Such wins are added and never change.
-GRANT SELECT, INSERT ON noticed_win TO croupier_app;
+-- Such wins are added; only the callback is ever written afterwards.
+GRANT SELECT, INSERT, UPDATE (callback) ON noticed_win TO croupier_app;
 
 -- name: create_noticed_row
 -- A win that a notice paid.
@@ -22,7 +24,8 @@ CREATE TYPE noticed_row AS (
     provider_round_id text,
     action text,
     amount text,
-    reference text
+    reference text,
+    callback text
 );
 
 -- name: create_outbox_row
@@ -186,17 +189,22 @@ BEGIN
     -- Callbacks of wins ask what notices have paid in their round; notices ask what anybody has.
     IF cardinality(p_noticed) > 0 THEN
         SELECT array_agg(ROW(n.bucket, n.session_id, n.provider_round_id, n.action, n.amount::text,
-                             n.reference)::noticed_row) INTO noticed
+                             n.reference, n.callback)::noticed_row) INTO noticed
           FROM unnest(p_noticed) k CROSS JOIN LATERAL (
             SELECT x.* FROM noticed_win x WHERE x.bucket = k.bucket AND x.session_id = k.session_id
-                                            AND x.provider_round_id = k.provider_round_id) n;
+                                            AND x.provider_round_id = k.provider_round_id
+                                            AND x.callback IS NULL) n;
     END IF;
+    -- In a round that nobody has named yet nothing was paid: the session's history is not read for it.
     IF cardinality(p_told) > 0 THEN
         SELECT array_agg(ROW(r.provider, r.reference, r.bucket, r.action, r.target_reference, r.player_id, r.asset,
                              r.amount::text, r.session_id, r.provider_round_id, r.game_id, r.status, r.code,
                              r.journal_id, r.balance::text, r.rolled_back_by, r.request_id,
                              r.recorded_at)::reference_row) INTO paid
           FROM unnest(p_told) k CROSS JOIN LATERAL (
+            SELECT FROM round x WHERE x.bucket = k.bucket AND x.session_id = k.session_id
+                                  AND x.provider_round_id = k.provider_round_id LIMIT 1) named
+         CROSS JOIN LATERAL (
             SELECT x.journal_ids FROM session_event x
              WHERE x.bucket = k.bucket AND x.session_id = k.session_id
                AND x.provider_round_id = k.provider_round_id
@@ -362,9 +370,11 @@ BEGIN
     END IF;
 
     IF cardinality(p_noticed) > 0 THEN
-        INSERT INTO noticed_win (bucket, session_id, provider_round_id, action, amount, reference)
-        SELECT n.bucket, n.session_id, n.provider_round_id, n.action, n.amount::numeric, n.reference
-          FROM unnest(p_noticed) n;
+        INSERT INTO noticed_win (bucket, session_id, provider_round_id, action, amount, reference, callback)
+        SELECT n.bucket, n.session_id, n.provider_round_id, n.action, n.amount::numeric, n.reference, n.callback
+          FROM unnest(p_noticed) n
+        ON CONFLICT (bucket, session_id, provider_round_id, action, amount, reference)
+           DO UPDATE SET callback = excluded.callback;
     END IF;
 
     -- A break that was open already is no news.
