@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, final
+from uuid import UUID
 
 import msgspec
 
@@ -77,110 +78,92 @@ def _within_data(error: CroupierError) -> CroupierError:
     return CroupierError(error.kind, error.detail, field=field, reason=error.reason)
 
 
-def _untied(verified: Verified, what: str, **about: Any) -> Report:
-    """A notice that does not say which fact it is about moves nothing; a person looks at it."""
-    explanation = f"a {what} notice came without the reference of its fact; nothing moved"
-    return Report(kind=UNTIED, subject=verified.nonce or "", explanation=explanation, **about)
+_Fact = wire.RoundCompletedData | wire.RoundRolledBackData | wire.JackpotWonData
+
+
+def _notice(
+    kind: NoticeType,
+    body: _Fact,
+    verified: Verified,
+    action: Action | None,
+    *,
+    asset: str | None = None,
+    amount: int | None = None,
+) -> Notice:
+    """A notice of a fact. Without the fact's reference it has no action: nothing moves, and a person looks at it."""
+    session_id = _session_id(body.session_id)
+    untied = Report(
+        kind=UNTIED,
+        subject=verified.nonce or "",
+        explanation=f"a {kind} notice came without the reference of its fact; nothing moved",
+        player_id=body.player_id,
+        session_id=session_id,
+        round_id=body.round_id,
+        asset=asset,
+        amount=amount,
+    )
+    return Notice(
+        type=kind.value,
+        occurred_at=read_moment(body.occurred_at),
+        player_id=body.player_id,
+        order_key=_order_key(body.session_id, body.round_id, body.player_id),
+        actions=(action or untied,),
+        session_id=session_id,
+        round_id=body.round_id,
+        reference=body.reference,
+        asset=asset,
+        amount=amount,
+    )
 
 
 def _read_completed(body: wire.RoundCompletedData, _: Context, verified: Verified) -> Notice:
     outcome = bytes(body.outcome)
     if not outcome.startswith(b"{"):
         raise malformed("outcome", "it must be an object")
-    session_id, occurred_at = read_session_id(body.session_id), read_moment(body.occurred_at)
-    action: Action
-    if body.reference is None:
-        action = _untied(
-            verified,
-            "round.completed",
-            player_id=body.player_id,
-            session_id=session_id,
-            round_id=body.round_id,
-        )
-    else:
+    action = None
+    if body.reference is not None:
         action = CloseRound(
             reference=body.reference,
-            session_id=session_id,
+            session_id=read_session_id(body.session_id),
             round_id=body.round_id,
             player_id=body.player_id,
-            occurred_at=occurred_at,
+            occurred_at=read_moment(body.occurred_at),
             outcome=outcome.decode(),
             fairness=None if body.fairness is None else msgspec.json.encode(body.fairness).decode(),
         )
-    return Notice(
-        type=NoticeType.ROUND_COMPLETED.value,
-        occurred_at=occurred_at,
-        player_id=body.player_id,
-        order_key=f"{body.session_id}:{body.round_id}",
-        actions=(action,),
-        session_id=session_id,
-        round_id=body.round_id,
-        reference=body.reference,
-    )
+    return _notice(NoticeType.ROUND_COMPLETED, body, verified, action)
 
 
 def _read_rolled_back(body: wire.RoundRolledBackData, context: Context, verified: Verified) -> Notice:
-    session_id = None if body.session_id is None else read_session_id(body.session_id)
-    occurred_at = read_moment(body.occurred_at)
     asset = None if body.asset is None else find_asset(body.asset, context, field="asset").code
-    action: Action
-    if body.reference is None:
-        action = _untied(
-            verified,
-            "round.rolled_back",
-            player_id=body.player_id,
-            session_id=session_id,
-            round_id=body.round_id,
-            asset=asset,
-        )
-    else:
+    action = None
+    if body.reference is not None:
         action = Rollback(
             reference=body.reference,
             target_reference=body.target_reference,
             player_id=body.player_id,
-            occurred_at=occurred_at,
-            session_id=session_id,
+            occurred_at=read_moment(body.occurred_at),
+            session_id=_session_id(body.session_id),
             round_id=body.round_id,
             asset=asset,
             reason=body.reason,
         )
-    return Notice(
-        type=NoticeType.ROUND_ROLLED_BACK.value,
-        occurred_at=occurred_at,
-        player_id=body.player_id,
-        order_key=_order_key(body.session_id, body.round_id, body.player_id),
-        actions=(action,),
-        session_id=session_id,
-        round_id=body.round_id,
-        reference=body.reference,
-        asset=asset,
-    )
+    return _notice(NoticeType.ROUND_ROLLED_BACK, body, verified, action, asset=asset)
 
 
 def _read_jackpot(body: wire.JackpotWonData, context: Context, verified: Verified) -> Notice:
-    session_id = None if body.session_id is None else read_session_id(body.session_id)
-    occurred_at = read_moment(body.occurred_at)
+    session_id = _session_id(body.session_id)
     asset = find_asset(body.asset, context, field="asset").code
     amount = read_amount(body.amount, "amount")
     contract = None if session_id is not None else find_contract(body, context, verified.raw.received_at)
-    action: Action
-    if body.reference is None:
-        action = _untied(
-            verified,
-            "jackpot.won",
-            player_id=body.player_id,
-            session_id=session_id,
-            round_id=body.round_id,
-            asset=asset,
-            amount=amount,
-        )
-    else:
+    action = None
+    if body.reference is not None:
         action = Win(
             reference=body.reference,
             player_id=body.player_id,
             asset=asset,
             amount=amount,
-            occurred_at=occurred_at,
+            occurred_at=read_moment(body.occurred_at),
             kind=WinKind.JACKPOT,
             session_id=session_id,
             round_id=body.round_id,
@@ -188,18 +171,11 @@ def _read_jackpot(body: wire.JackpotWonData, context: Context, verified: Verifie
             close_round=body.close_round,
             contract=contract,
         )
-    return Notice(
-        type=NoticeType.JACKPOT_WON.value,
-        occurred_at=occurred_at,
-        player_id=body.player_id,
-        order_key=_order_key(body.session_id, body.round_id, body.player_id),
-        actions=(action,),
-        session_id=session_id,
-        round_id=body.round_id,
-        reference=body.reference,
-        asset=asset,
-        amount=amount,
-    )
+    return _notice(NoticeType.JACKPOT_WON, body, verified, action, asset=asset, amount=amount)
+
+
+def _session_id(text: str | None) -> UUID | None:
+    return None if text is None else read_session_id(text)
 
 
 def _read_session_closed(body: wire.SessionClosedData, _: Context, __: Verified) -> Notice:
