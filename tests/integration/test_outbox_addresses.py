@@ -47,7 +47,9 @@ async def test_an_address_inside_is_refused_without_a_connection(
     result, status, error = await attempt(stage, url)
     assert (result, status) == ("failed", None)
     assert error.startswith("refused: ")
-    assert error.endswith("not a public address (allow_private of the endpoint permits it)")
+    assert error.endswith(
+        "not a public address (allow_private of the endpoint permits it, --allow-private permits a sample)"
+    )
     assert not receiver.got
 
 

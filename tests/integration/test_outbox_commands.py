@@ -324,6 +324,22 @@ async def test_a_sample_is_sent_like_a_real_event_and_the_answer_is_told(
     assert "the answer" in ended.stdout
 
 
+@pytest.mark.parametrize(
+    "host", ["10.0.0.1", "169.254.169.254", "192.168.1.1", "[fd00::1]", "[::ffff:10.0.0.1]"]
+)
+async def test_a_sample_is_not_sent_into_the_network_unless_that_is_asked_for(run: Run, host: str) -> None:
+    ended = await run("events", "trigger", "money.moved", "--url", f"http://{host}/events")
+    assert ended.exit_code == 1
+    assert "not a public address" in ended.stdout
+    assert "--allow-private" in ended.stdout
+
+
+async def test_a_sample_to_an_endpoint_has_the_endpoints_own_limits(run: Run) -> None:
+    ended = await run("events", "trigger", "money.moved", "--endpoint", "platform", "--allow-private")
+    assert ended.exit_code == 2
+    assert "go with --url" in ended.stderr
+
+
 async def test_no_sample_goes_to_nats(run: Run) -> None:
     ended = await run("events", "trigger", "money.moved", "--endpoint", "nats")
     assert ended.exit_code == 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 import typer
@@ -41,6 +43,10 @@ def trigger(
         str | None,
         typer.Option(metavar="REFERENCE", help="With --url, what signs it: env:NAME, file:PATH, …"),
     ] = None,
+    allow_private: Annotated[
+        bool,
+        typer.Option("--allow-private", help="With --url, an address inside the network, beside loopback."),
+    ] = False,
 ) -> None:
     """Send one signed sample event and say what came back. Exit code 1 when it was not taken.
 
@@ -56,7 +62,7 @@ def trigger(
     if type_ not in EVENT_TYPES:
         advice = render_nearest(type_, EVENT_TYPES, otherwise="`croupier events catalogue` lists them")
         raise typer.BadParameter(f"no event type is called {type_!r}; {advice}")
-    target = _target(ctx, endpoint=endpoint, url=url, secret=secret)
+    target = _target(ctx, endpoint=endpoint, url=url, secret=secret, allow_private=allow_private)
     now = datetime.now(UTC)
     message = make_message(
         render_id(EVENT, IdSource().new(0)), render_event(type_, now, render_sample(type_, now))
@@ -67,7 +73,9 @@ def trigger(
         raise typer.Exit(EXIT_FAILURE)
 
 
-def _target(ctx: typer.Context, *, endpoint: str | None, url: str | None, secret: str | None) -> Endpoint:
+def _target(
+    ctx: typer.Context, *, endpoint: str | None, url: str | None, secret: str | None, allow_private: bool
+) -> Endpoint:
     if (endpoint is None) == (url is None):
         raise typer.BadParameter("name either --endpoint or --url")
     if url is not None:
@@ -76,10 +84,10 @@ def _target(ctx: typer.Context, *, endpoint: str | None, url: str | None, secret
             if secret is None
             else read_signing_key(ctx, secret)
         )
-        # Whoever typed the address may reach it anyway.
-        return Endpoint(id="trigger", url=url, keys=(key,), allow_private=True)
-    if secret is not None:
-        raise typer.BadParameter("--secret goes with --url; an endpoint has its own")
+        is_permitted = allow_private or _is_own(url)
+        return Endpoint(id="trigger", url=url, keys=(key,), allow_private=is_permitted)
+    if secret is not None or allow_private:
+        raise typer.BadParameter("--secret and --allow-private go with --url; an endpoint has its own")
     config = settings_of(ctx).read_config()
     name = require_consumer(config, endpoint or "").consumer
     if name == NATS:
@@ -87,6 +95,15 @@ def _target(ctx: typer.Context, *, endpoint: str | None, url: str | None, secret
             "samples are not published to NATS, where they could not be told from real events"
         )
     return next(one for one in resolve_outbox(config, os.environ).endpoints if one.id == name)
+
+
+def _is_own(url: str) -> bool:
+    """Whether an address is this machine's own, such as that of `croupier events listen`."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _send(target: Endpoint, message: Message, now: datetime) -> Answer:

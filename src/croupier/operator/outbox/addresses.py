@@ -57,7 +57,8 @@ def require_public(host: str, text: str) -> None:
     if not is_public(address):
         shown = f"{host} is" if host == text else f"{host} resolves to {text}, which is"
         raise AddressRefused(
-            f"refused: {shown} not a public address (allow_private of the endpoint permits it)"
+            f"refused: {shown} not a public address (allow_private of the endpoint permits it, "
+            "--allow-private permits a sample)"
         )
 
 
