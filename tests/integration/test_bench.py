@@ -108,7 +108,7 @@ async def test_the_inbox_bench_keeps_floods_and_drains(capsys: pytest.CaptureFix
         warmup_s=0.2,
     )
     printed = read_back(await bench_inbox(plan, stay_silent), capsys)
-    assert len(printed["runs"]) == 6
+    assert len(printed["runs"]) == 7
     assert {run["design"]: run["errors"] for run in printed["runs"]}[DRAINED] == 0
     assert all(run["per_second"] > 0 for run in printed["runs"])
 

@@ -17,6 +17,7 @@ from croupier.bench.children import measure_together, measuring
 from croupier.bench.flood import FloodOrders
 from croupier.bench.intake import IntakeOrders
 from croupier.bench.notices import Notices
+from croupier.bench.pgbench import measure_customary, prepare_customary
 from croupier.bench.product import serving
 from croupier.bench.report import (
     Check,
@@ -38,15 +39,19 @@ from croupier.runtime.statements import load_statements
 
 INTAKE: Final = (3.0, 4.5)
 DRAIN: Final = (3_000.0, 8_000.0)
+YARDSTICK_PER_S: Final = 4_800.0
+"""What `pgbench`'s own script did per second where the targets of the drain were set (4,100 to 5,500)."""
 FLOOD: Final = (1.2, 1.0)
 BATCHED: Final = "intake (batched, acknowledged after the commit)"
 SINGLE: Final = "intake (one insert and commit each)"
 DRAINED: Final = "drain (one background process)"
+YARDSTICK: Final = "pgbench (TPC-B-like, 32 clients)"
 CALM: Final = "callbacks (calm)"
 FLOODED: Final = "callbacks (flooded)"
 WEBHOOKS: Final = "webhooks (the flood, accepted)"
 TIMEOUT_S: Final = 120.0
 LONGEST_DRAIN_S: Final = 900.0
+SEATED: Final = ("batched", "single", "flood")
 FILL: Final = 2_000
 POLL_S: Final = 0.05
 FLOOD_CONNECTIONS: Final = 64
@@ -68,19 +73,23 @@ class InboxPlan(Struct, frozen=True, kw_only=True):
 
 
 async def bench_inbox(plan: InboxPlan, tell: Callable[[str], None]) -> Document:
-    """Measure all three in turns; `tell` gets progress lines."""
+    """Measure all three in turns, and what the machine can do; `tell` gets progress lines."""
     turns: dict[str, list[Samples]] = {}
     async with open_stage() as stage:
         tell("preparing databases and players")
-        urls = {name: await stage.make_database(name) for name in ("batched", "single", "flood")}
-        seats = {name: await open_seats(url, plan.wallets) for name, url in urls.items()}
+        urls = {name: await stage.make_database(name) for name in (*SEATED, "customary")}
+        seats = {name: await open_seats(urls[name], plan.wallets) for name in SEATED}
         machine = await describe_machine(stage, urls["single"])
         for number in range(plan.rounds):
             for design, name in ((BATCHED, "batched"), (SINGLE, "single")):
                 tell(f"round {number + 1}: {design}")
                 turns.setdefault(design, []).append(await _keep(urls[name], seats[name], plan, design))
         await _flood_turns(stage, urls["flood"], seats["flood"], plan, turns, tell)
+        await prepare_customary(urls["customary"])
         for number in range(plan.rounds):
+            tell(f"round {number + 1}: {YARDSTICK}")
+            customary = await measure_customary(urls["customary"], seconds=plan.seconds)
+            turns.setdefault(YARDSTICK, []).append(customary)
             tell(f"round {number + 1}: {DRAINED}, {plan.backlog} webhooks")
             turns.setdefault(DRAINED, []).append(await _drain(stage, plan, number))
     return _report(plan, machine, turns)
@@ -208,7 +217,8 @@ def _report(plan: InboxPlan, machine: dict[str, object], turns: dict[str, list[S
         ratio={
             "per_second": checks[0].value,
             "p99": median_ratio(turns[BATCHED], turns[SINGLE], p99_of),
-            "flooded_p99": checks[2].value,
+            "drained_to_pgbench": checks[2].value,
+            "flooded_p99": checks[3].value,
         },
         floor={"per_second": INTAKE[0], "drained_per_second": DRAIN[0], "flooded_p99": FLOOD[0]},
         goal={"per_second": INTAKE[1], "drained_per_second": DRAIN[1], "flooded_p99": FLOOD[1]},
@@ -227,9 +237,12 @@ def _report(plan: InboxPlan, machine: dict[str, object], turns: dict[str, list[S
 def _checks(turns: dict[str, list[Samples]]) -> tuple[Check, ...]:
     intake = median_ratio(turns[BATCHED], turns[SINGLE], rate_of)
     drained = run_of(DRAINED, turns[DRAINED]).per_second
+    to_pgbench = median_ratio(turns[DRAINED], turns[YARDSTICK], rate_of)
+    floor, goal = (round(target / YARDSTICK_PER_S, 2) for target in DRAIN)
     flooded = median_ratio(turns[FLOODED], turns[CALM], p99_of)
     return (
         check_at_least("batched / single intake, rate", intake, floor=INTAKE[0], goal=INTAKE[1]),
         check_at_least("drained per second, money effects included", drained, floor=DRAIN[0], goal=DRAIN[1]),
+        check_at_least("drained / pgbench in the same run", to_pgbench, floor=floor, goal=goal),
         check_at_most("callbacks' p99 flooded / calm", flooded, floor=FLOOD[0], goal=FLOOD[1]),
     )

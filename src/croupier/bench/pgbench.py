@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,10 @@ from croupier.runtime.statements import load_statements
 SQL: Final = load_statements("croupier/bench/ledger.sql")
 CLIENTS: Final = 32
 ACTIONS: Final = ("bet", "win", "close")
+SCALE: Final = 50
+"""Branches of the customary script: more than clients, so that they do not queue up for one row."""
+_DONE: Final = re.compile(r"number of transactions actually processed: ([0-9]+)")
+_RATE: Final = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 
 
 class Yardstick(Struct, frozen=True):
@@ -70,17 +75,49 @@ async def _run(yardstick: Yardstick, prefix: Path, seconds: int) -> None:
     scripts = [f"--file={yardstick.folder / action}.pgbench@1" for action in ACTIONS]
     options = [f"--client={CLIENTS}", "--jobs=2", "--protocol=prepared", "--no-vacuum", f"--time={seconds}"]
     options += [f"--define=seats={yardstick.seats}", "--log", f"--log-prefix={prefix}"]
+    await _pgbench([*options, *scripts], connection_environment(yardstick.url))
+
+
+async def _pgbench(arguments: Sequence[str], environment: dict[str, str]) -> str:
+    """What it prints; raises ChildFailed."""
     process = await asyncio.create_subprocess_exec(
         str(installed_binaries() / "pgbench"),
-        *options,
-        *scripts,
-        env=os.environ | connection_environment(yardstick.url),
+        *arguments,
+        env=os.environ | environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await process.communicate()
     if process.returncode != 0:
         raise ChildFailed(f"pgbench failed: {output.decode('utf-8', 'replace')}")
+    return output.decode("utf-8", "replace")
+
+
+async def prepare_customary(url: str) -> None:
+    """Make the tables of `pgbench`'s own script, similar to TPC-B, in a database of their own."""
+    await _pgbench(["--initialize", f"--scale={SCALE}", "--quiet"], _own_schema(url))
+
+
+async def measure_customary(url: str, *, seconds: float) -> Samples:
+    """Run `pgbench`'s own script with 32 clients: what this machine can do, to tell other figures by.
+
+    Raises ChildFailed. There are no latencies.
+    """
+    options = [f"--client={CLIENTS}", "--jobs=2", "--protocol=prepared", f"--time={max(1, round(seconds))}"]
+    return read_summary(await _pgbench(options, _own_schema(url)))
+
+
+def read_summary(text: str) -> Samples:
+    """Transactions and time from what `pgbench` prints; raises ChildFailed when they are not there."""
+    done, rate = _DONE.search(text), _RATE.search(text)
+    if done is None or rate is None:
+        raise ChildFailed(f"pgbench told no rate: {text}")
+    calls = int(done[1])
+    return Samples(calls=calls, errors=0, seconds=calls / float(rate[1]), latencies_us=[])
+
+
+def _own_schema(url: str) -> dict[str, str]:
+    return connection_environment(url) | {"PGOPTIONS": "-c search_path=public"}
 
 
 def connection_environment(url: str) -> dict[str, str]:

@@ -39,6 +39,10 @@ _log = structlog.get_logger("croupier.background")
 COURTESY: Final = 5
 """How much a background process steps back for the processes that answer providers (`nice`)."""
 
+LANES: Final = 2
+"""Fewest lanes of a background process: one decides while the other waits for the database. What they decide is rarely
+about one player, so that they seldom wait for each other."""
+
 PATIENCE_S: Final = 20.0
 """How long work in hand may take once the process was asked to end."""
 
@@ -59,7 +63,7 @@ class Background:
         self._outbox = resolve_outbox(config, os.environ)
         limits = config.limits
         self._lanes = Lanes(
-            config.lanes.count,
+            max(LANES, config.lanes.count),
             self._connect_lane,
             self._stamp,
             LaneSettings(batch=limits.batch, queue=limits.lane_queue),
