@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from croupier.bench.callbacks import CallbacksPlan, bench_callbacks
+from croupier.bench.children import ChildFailed
 from croupier.bench.growth import GrowthPlan, bench_growth
 from croupier.bench.inbox import DRAINED, InboxPlan, bench_inbox
 from croupier.bench.ledger import LedgerPlan, bench_ledger
@@ -23,6 +24,7 @@ from croupier.bench.load import is_whole
 from croupier.bench.memory import MemoryPlan, bench_memory
 from croupier.bench.naive.app import make_app
 from croupier.bench.naive.serve import prepare_naive
+from croupier.bench.pgbench import read_summary
 from croupier.bench.report import (
     Document,
     Samples,
@@ -111,6 +113,15 @@ async def test_the_inbox_bench_keeps_floods_and_drains(capsys: pytest.CaptureFix
     assert len(printed["runs"]) == 7
     assert {run["design"]: run["errors"] for run in printed["runs"]}[DRAINED] == 0
     assert all(run["per_second"] > 0 for run in printed["runs"])
+
+
+def test_the_yardstick_reads_what_pgbench_prints() -> None:
+    printed = "number of transactions actually processed: 2400\ntps = 1200.500000 (without initial connection time)\n"
+    read = read_summary(printed)
+    assert read.calls == 2400
+    assert round(rate_of(read), 1) == 1200.5
+    with pytest.raises(ChildFailed, match="no rate"):
+        read_summary("pgbench: error")
 
 
 async def test_the_memory_bench_reads_a_worker_after_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:

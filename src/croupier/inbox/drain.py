@@ -65,6 +65,10 @@ T = TypeVar("T")
 AHEAD: Final = 3
 """Most batches of one provider in hand: one is decided while the next is taken and the one before is told."""
 CONNECTIONS: Final = 3
+FEW: Final = 10
+"""A claim that finds less than this part of what it might take has caught up with what comes in."""
+COLLECT_S: Final = 0.1
+"""How long it lets some more come in then: every batch costs three commits, which callbacks would wait for."""
 TURN_S: Final = 0.02
 """About how long another worker's turn takes."""
 TELL_AGAIN_S: Final = 60.0
@@ -168,6 +172,8 @@ class Drain:
                     continue
                 if batch:
                     in_hand.add(asyncio.create_task(self._handle(provider, batch)))
+                    if len(batch) < self._edge.settings.claim // FEW:
+                        await _pause(self._stop, COLLECT_S)
                     continue
                 if not in_hand:
                     return
@@ -328,11 +334,13 @@ async def _together(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         return [await task for task in tasks]
-    except BaseException:
-        for task in tasks:
+    finally:
+        # Some are left when one failed, or when this was cancelled.
+        left = [task for task in tasks if not task.done()]
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
+        if left:
+            await asyncio.gather(*left, return_exceptions=True)
 
 
 def _held_up(claimed: Claimed, at: datetime) -> PutBack:

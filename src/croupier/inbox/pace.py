@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-REST: Final = 5.0
-"""How long is rested after a turn, in turns: webhooks get about a sixth of the time, and some more to be answered."""
+REST: Final = 20.0
+"""How long is rested after a turn, in turns: webhooks get about a twentieth of the time, and some to be answered."""
 SHORTEST_REST_S: Final = 0.001
 LONGEST_REST_S: Final = 0.25
 TURN_S: Final = 0.0005

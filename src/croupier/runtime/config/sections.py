@@ -99,7 +99,14 @@ class Database(Struct, frozen=True, forbid_unknown_fields=True):
 class Lanes(Struct, frozen=True, forbid_unknown_fields=True):
     """How much of the machine the money path uses."""
 
-    count: Annotated[int, Meta(ge=1, le=64, description="Lanes (database connections) of one process.")] = 1
+    count: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            description="Lanes (database connections) of one process; background processes have two at least.",
+        ),
+    ] = 1
     workers: Annotated[int, Meta(ge=1, le=256, description="Processes of `croupier serve`.")] = 1
     background: Annotated[
         int,
