@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from croupier.errors import CATALOGUE, INTERNAL, CroupierError, ErrorKind
-from croupier.moneypath.commands import Call
+from croupier.moneypath.commands import Call, CloseRound
 from croupier.moneypath.outcomes import (
     ALREADY_ROLLED_BACK,
     APPROVED,
@@ -27,6 +27,7 @@ from croupier.moneypath.outcomes import (
     ROLLED_BACK_IN_PART,
     Outcome,
 )
+from croupier.providers.arrival import BodyLimits
 from croupier.providers.contract import ProviderAccount, Seat
 from croupier.providers.registry import find_adapters
 from croupier_signing import (
@@ -53,6 +54,8 @@ ADAPTERS: Final = find_adapters()
 INTERNALS: Final = "SELECT secret FROM internals"
 """What no answer may show."""
 LONGEST_TEXT: Final = 600
+LONGEST_BODY: Final = BodyLimits().max_bytes
+EVIDENCE: Final = ("outcome", "fairness")
 MOST: Final = 10**38
 PROBLEM: Final = "application/problem+json"
 Headers = dict[str, str]
@@ -332,17 +335,21 @@ def require_polite(received: Received, verdict: Verdict) -> None:
     assert is_sentence or not verdict.is_ours or INTERNALS.encode() not in received.body
 
 
-def require_storable(value: Any) -> None:
-    """No value that a database column refuses: NUL, half a surrogate pair, an endless text or number."""
+def require_storable(value: Any, longest: int = LONGEST_TEXT) -> None:
+    """No value that a database column refuses: NUL, half a surrogate pair, an endless text or number.
+
+    What is kept as evidence is as long as its sender made it, within one body.
+    """
     if isinstance(value, str):
         assert "\0" not in value
-        assert len(value.encode()) <= 4 * LONGEST_TEXT
-        assert len(value) <= LONGEST_TEXT
+        assert len(value.encode()) <= 4 * longest
+        assert len(value) <= longest
     elif isinstance(value, int):
         assert abs(value) < MOST
     elif isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
-            require_storable(getattr(value, name))
+            is_evidence = isinstance(value, CloseRound) and name in EVIDENCE
+            require_storable(getattr(value, name), LONGEST_BODY if is_evidence else LONGEST_TEXT)
     elif isinstance(value, tuple | list):
         for inner in value:
             require_storable(inner)
@@ -381,3 +388,22 @@ def test_whatever_arrives_is_answered_and_nothing_internal_is_shown(
         require_storable([[call.actions, call.nonce, call.token_hash] for call in money.calls])
 
     check()
+
+
+def test_long_evidence_is_kept_whole(runner: asyncio.Runner) -> None:
+    # Generated once: two long texts in one outcome, which no bound of a single text covers.
+    dialect = DIALECTS["croupier_v1"]
+    path = next(name for name in dialect.bodies if "close-round" in name)
+    outcome = {"amount": "x" * 300, "path": ["x" * 300, {"target": 2}], "roll": 4200}
+    document = dialect.bodies[path] | {"outcome": outcome}
+    body = spell(document, dialect, is_ascii=True)
+    arrival = Arrival(path=path, body=body, query=b"", is_signed=True, method="POST")
+    money = MoneyPath(Verdict(None, False, OK, None, None, None, False))
+    headers, query = headers_of(dialect, arrival)
+    gateway = gateway_of("croupier_v1", money, None)
+    runner.run(gateway.send(path, arrival.body, headers, query=query, method="POST"))
+    (call,) = money.calls
+    (closed,) = call.actions
+    assert isinstance(closed, CloseRound)
+    assert json.loads(closed.outcome or "") == outcome
+    require_storable(list(call.actions))
