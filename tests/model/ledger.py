@@ -342,9 +342,8 @@ class Ledger:
         balance = self.balance(line.player, line.asset, line.fund)
         if balance > LIMIT or self._is_too_long():
             self.lines.pop()
-            return self._store(
-                call, marks, Told("declined", "limit_reached", line.reference, balance - line.amount)
-            )
+            unmoved = self.balance(line.player, line.asset, line.fund)
+            return self._store(call, marks, Told("declined", "limit_reached", line.reference, unmoved))
         owed = ("player_receivable", line.player, line.asset, "")
         if self.books().get(owed, 0) < before.get(owed, 0):
             self.breaks.add(("receivable", line.reference))
