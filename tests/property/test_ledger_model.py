@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from croupier.errors import CroupierError
 from croupier.wallet.accounts import CLEARING, RECEIVABLE, WALLET
 from model.answers import Told
-from model.calls import NOW, OTHER_PLAYER, PLAYER
+from model.calls import NOW, OTHER_PLAYER, PLAYER, bet, call, deposit, open_session
 from model.desk import Desk
 from model.ledger import Ledger
 from model.replay import replay
@@ -110,6 +110,17 @@ def decide_and_compare(desk, ledger, request):
 @given(scripts())
 def test_every_step_of_any_run_agrees_with_the_simpler_ledger(script):
     run(script, decide_and_compare)
+
+
+def test_a_bet_beyond_what_a_session_can_hold_leaves_the_balance_of_before():
+    # Generated once: together the two bets need 39 digits in the session's clearing.
+    most = 6 * 10**37
+    desk, ledger = Desk(), Ledger(players={PLAYER, OTHER_PLAYER})
+    for action in (
+        deposit("d1", most), open_session(), bet("b1", most), deposit("d2", most), bet("b2", most)
+    ):  # fmt: skip
+        decide_and_compare(desk, ledger, call(action))
+    assert desk.facts.references["acme", "b2"].code == "limit_reached"
 
 
 @settings(REPEATABLE, max_examples=100)
