@@ -11,10 +11,10 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar, assert_never
+from typing import Any, Final, assert_never
 
 import structlog
 from msgspec import Struct
@@ -60,15 +60,9 @@ from croupier.moneypath.outcomes import Outcome
 from croupier.providers.contract import Adapter, DecodeRefused, ProviderAccount
 from croupier.providers.strict_json import DEFAULT_LIMITS, JsonLimits
 
-T = TypeVar("T")
-
 AHEAD: Final = 3
 """Most batches of one provider in hand: one is decided while the next is taken and the one before is told."""
 CONNECTIONS: Final = 3
-FEW: Final = 10
-"""A claim that finds less than this part of what it might take has caught up with what comes in."""
-COLLECT_S: Final = 0.1
-"""How long it lets some more come in then: every batch costs three commits, which callbacks would wait for."""
 TURN_S: Final = 0.02
 """About how long another worker's turn takes."""
 TELL_AGAIN_S: Final = 60.0
@@ -172,8 +166,6 @@ class Drain:
                     continue
                 if batch:
                     in_hand.add(asyncio.create_task(self._handle(provider, batch)))
-                    if len(batch) < self._edge.settings.claim // FEW:
-                        await _pause(self._stop, COLLECT_S)
                     continue
                 if not in_hand:
                     return
@@ -222,7 +214,7 @@ class Drain:
         for claimed in batch:
             rounds.setdefault(claimed.order_key, []).append(claimed)
         account = self._edge.accounts.get(provider)
-        told = await _together(self._settle_in_order(account, one) for one in rounds.values())
+        told = await asyncio.gather(*(self._settle_in_order(account, one) for one in rounds.values()))
         ends = [pair for pairs in told for pair in pairs]
         if await self._tell(ends, give_up_at):
             self._observe(provider, ends)
@@ -327,20 +319,6 @@ class Drain:
             if said is not None:
                 lag_s = (now - claimed.received_at).total_seconds()
                 self._edge.observe(WorkRecord(provider=provider, result=said[0], code=said[1], lag_s=lag_s))
-
-
-async def _together(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of coroutines that run at once; `gather` for hundreds of them at half its cost."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        return [await task for task in tasks]
-    finally:
-        # Some are left when one failed, or when this was cancelled.
-        left = [task for task in tasks if not task.done()]
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.gather(*left, return_exceptions=True)
 
 
 def _held_up(claimed: Claimed, at: datetime) -> PutBack:
