@@ -17,7 +17,7 @@ from stored_webhooks import ACCOUNTS, Webhook, jackpot, require_every_delivery_a
 from wire_proxy import WireProxy
 
 from croupier.errors import INTERNAL, OVERLOADED, UNAVAILABLE, CroupierError, ErrorKind
-from croupier.inbox.drain import Drain, DrainSettings
+from croupier.inbox.drain import NARROWEST, STEPS, Drain, DrainSettings
 from croupier.inbox.process import Patience
 from croupier.inbox.queue import Lease, claim_deliveries, insert_turn
 from croupier.inbox.worker import Keeping, run_inbox
@@ -188,6 +188,53 @@ async def test_a_delivery_that_ends_every_worker_is_parked_and_its_neighbours_ar
     assert (letter["cause"], letter["detail"][0]) == ("worker_lost", "4")
     assert await inbox.said(*ids[1:]) == [("applied", "ok")] * 2
     assert ids[0] not in inbox.till.begun
+
+
+class Crowd(Till):
+    """A till that counts how many calls are before it at once, and takes a moment for each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most = self.now = 0
+
+    async def submit(self, call: Any) -> Any:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.002)
+        self.now -= 1
+        return await super().submit(call)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "claim", "most"), [(30, 500, NARROWEST), (160, 500, 160 // STEPS), (160, 160, 160)]
+)
+async def test_what_is_due_without_a_backlog_is_decided_a_few_at_a_time(
+    inbox: InboxDesk, rounds: int, claim: int, most: int
+) -> None:
+    """Money calls feel the webhooks beside them least so; a claim that is full means that more is behind it."""
+    ids = await put_rounds(inbox, *(f"r{number}" for number in range(rounds)))
+    crowd = Crowd()
+    await inbox.drain(inbox.edge(crowd.submit, settings={"claim": claim}))
+    assert crowd.most == most
+    assert set(crowd.ended) == set(ids)
+
+
+async def test_a_decision_that_hangs_does_not_hold_up_what_is_decided_after_it(
+    inbox: InboxDesk, wait_until: WaitUntil
+) -> None:
+    ids = await put_rounds(inbox, *(f"r{number}" for number in range(10)))
+    gate = asyncio.Event()
+
+    async def submit(call: Any) -> Any:
+        if call.request_id in ids[:3]:
+            await gate.wait()
+        return await inbox.till.submit(call)
+
+    async with inbox.working(inbox.edge(submit)):
+        await wait_until(lambda: len(inbox.till.ended) == 7)
+        gate.set()
+        await wait_until(lambda: len(inbox.till.ended) == 10)
+    assert await inbox.said(*ids) == [("applied", "ok")] * 10
 
 
 @pytest.mark.parametrize("workers", [1, 3])

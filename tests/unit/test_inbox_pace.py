@@ -31,8 +31,8 @@ class Time:
 
 
 @asynccontextmanager
-async def running(time: Time) -> AsyncIterator[Pace]:
-    pace = Pace(time.clock, time.sleep)
+async def running(time: Time, rest: int = REST) -> AsyncIterator[Pace]:
+    pace = Pace(rest, clock=time.clock, sleep=time.sleep)
     task = asyncio.create_task(pace.run())
     await asyncio.sleep(0)
     try:
@@ -58,7 +58,7 @@ async def flood(
 
 async def test_nobody_waits_while_no_money_call_is_under_way() -> None:
     time = Time()
-    pace = Pace(time.clock, time.sleep)
+    pace = Pace(clock=time.clock, sleep=time.sleep)
     async with asyncio.timeout(1):
         for _ in range(1_000):
             await pace.wait_turn()
@@ -72,6 +72,23 @@ async def test_with_money_under_way_webhooks_rest_for_what_they_took() -> None:
         await flood(pace, time, 400, cost_s=TURN_S / 5)
     worked, rested = 400 * TURN_S / 5, sum(time.rests)
     assert rested == pytest.approx(worked * REST, rel=0.25)
+
+
+async def test_how_long_is_rested_is_the_operators_to_say() -> None:
+    time = Time()
+    async with running(time, rest=7) as pace:
+        pace.begin_call()
+        await flood(pace, time, 400, cost_s=TURN_S / 5)
+    assert sum(time.rests) == pytest.approx(400 * TURN_S / 5 * 7, rel=0.25)
+
+
+async def test_without_rest_nobody_has_the_right_of_way() -> None:
+    time = Time()
+    async with running(time, rest=0) as pace:
+        pace.begin_call()
+        assert pace.is_calm
+        await flood(pace, time, 400, cost_s=TURN_S)
+    assert time.rests == []
 
 
 async def test_they_go_on_in_the_order_they_came() -> None:
@@ -156,7 +173,7 @@ async def test_those_who_gave_up_take_no_turn() -> None:
 
 async def test_nobody_waits_for_turns_that_nobody_gives() -> None:
     time = Time()
-    pace = Pace(time.clock, time.sleep)
+    pace = Pace(clock=time.clock, sleep=time.sleep)
     pace.begin_call()
     await flood(pace, time, 100, TURN_S)
     assert time.rests == []

@@ -24,7 +24,7 @@ from croupier.inbox.deliveries import Delivery
 from croupier.moneypath.faults import Fault, classify
 from croupier.runtime.statements import load_statements
 
-LINGER_S: Final = 0.01
+LINGER_S: Final = 0.1
 """How long webhooks are collected for a commit beside money calls."""
 FEW: Final = 4
 """How many webhooks are answered in one turn of the event loop beside money calls."""

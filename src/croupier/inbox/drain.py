@@ -1,8 +1,10 @@
 """The worker loop of the inbox: takes deliveries from the queue, has them decided, and tells what became of them.
 
 Any number of workers may run, in any number of processes. Providers are worked on beside each other, each with its
-share of what may be in hand. Claiming, deciding and telling overlap; what a worker had in hand when it ended is taken
-by another one after its lease, and decided the same way.
+share of what may be in hand. With a backlog, claiming, deciding and telling overlap. Without one there is no hurry:
+what came since the last look is decided in small steps, because a burst of it would stand beside every money call on
+the same processors and disks. What a worker had in hand when it ended is taken by another one after its lease, and
+decided the same way.
 """
 
 from __future__ import annotations
@@ -63,6 +65,12 @@ from croupier.providers.strict_json import DEFAULT_LIMITS, JsonLimits
 AHEAD: Final = 3
 """Most batches of one provider in hand: one is decided while the next is taken and the one before is told."""
 CONNECTIONS: Final = 3
+STEPS: Final = 16
+"""In about how many steps a worker that has caught up decides what it took."""
+NARROWEST: Final = 2
+"""Fewest rounds of one step."""
+STEP_S: Final = 0.1
+"""How long a step is waited for: one that meets a player who is held elsewhere does not hold up those after it."""
 TURN_S: Final = 0.02
 """About how long another worker's turn takes."""
 TELL_AGAIN_S: Final = 60.0
@@ -160,10 +168,14 @@ class Drain:
         in_hand: set[asyncio.Task[None]] = set()
         try:
             while not self._stop.is_set():
-                batch = await self._claim(provider, len(in_hand)) if len(in_hand) < AHEAD else []
+                limit = self._limit()
+                batch = await self._claim(provider, limit, len(in_hand)) if len(in_hand) < AHEAD else []
                 if batch is None:
                     await _pause(self._stop, _JITTER.uniform(0, TURN_S))
                     continue
+                if not in_hand and 0 < len(batch) < limit:
+                    # Caught up: what comes meanwhile is taken after the worker's usual pause.
+                    return await self._handle(provider, batch, steps=STEPS)
                 if batch:
                     in_hand.add(asyncio.create_task(self._handle(provider, batch)))
                     continue
@@ -184,13 +196,16 @@ class Drain:
             if fault is not None:
                 raise fault
 
-    async def _claim(self, provider: str, in_hand: int) -> list[Claimed] | None:
-        """Every provider at work gets an equal share of what may be in hand; None while another worker is taking.
+    def _limit(self) -> int:
+        """How many deliveries are taken at once: every provider at work gets an equal share of what may be in hand."""
+        settings = self._edge.settings
+        return max(1, min(settings.claim, settings.in_hand // (AHEAD * max(1, len(self._busy)))))
+
+    async def _claim(self, provider: str, limit: int, in_hand: int) -> list[Claimed] | None:
+        """Take deliveries; None while another worker is taking.
 
         What is in hand may hold up the next ones: then it is enough to look again once it is told.
         """
-        settings = self._edge.settings
-        share = settings.in_hand // (AHEAD * max(1, len(self._busy)))
         try:
             async with self._connections.take() as connection:
                 if provider not in self._turns:
@@ -198,8 +213,8 @@ class Drain:
                     self._turns.add(provider)
                 now = self._edge.now()
                 lease = Lease(
-                    limit=max(1, min(settings.claim, share)),
-                    until=now + timedelta(seconds=settings.lease_s),
+                    limit=limit,
+                    until=now + timedelta(seconds=self._edge.settings.lease_s),
                     is_thorough=not in_hand,
                 )
                 return await claim_deliveries(connection, provider, lease, now)
@@ -207,15 +222,27 @@ class Drain:
             _log.warning("inbox_not_claimed", provider=provider, error=repr(error))
             return []
 
-    async def _handle(self, provider: str, batch: Sequence[Claimed]) -> None:
-        """Decide a batch and tell what became of it."""
+    async def _handle(self, provider: str, batch: Sequence[Claimed], steps: int = 1) -> None:
+        """Decide a batch, in so many steps or fewer, and tell what became of it."""
         give_up_at = time.monotonic() + self._edge.settings.lease_s
         rounds: dict[str, list[Claimed]] = {}
         for claimed in batch:
             rounds.setdefault(claimed.order_key, []).append(claimed)
         account = self._edge.accounts.get(provider)
-        told = await asyncio.gather(*(self._settle_in_order(account, one) for one in rounds.values()))
-        ends = [pair for pairs in told for pair in pairs]
+        in_order = list(rounds.values())
+        width = max(NARROWEST, -(-len(in_order) // steps))
+        told: list[asyncio.Task[list[tuple[Claimed, End]]]] = []
+        async with asyncio.TaskGroup() as group:
+            for begin in range(0, len(in_order), width):
+                if begin and self._stop.is_set():
+                    break
+                step = [
+                    group.create_task(self._settle_in_order(account, one))
+                    for one in in_order[begin : begin + width]
+                ]
+                told += step
+                await asyncio.wait(step, timeout=STEP_S)
+        ends = [pair for task in told for pair in task.result()]
         if await self._tell(ends, give_up_at):
             self._observe(provider, ends)
 

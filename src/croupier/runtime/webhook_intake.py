@@ -53,7 +53,7 @@ class WebhookIntake:
         inbox = config.inbox
         self._metrics = parts.metrics
         self._on_death = parts.on_death
-        self.pace = Pace()
+        self.pace = Pace(inbox.rest)
         self._acceptor = Acceptor(
             parts.connect,
             AcceptSettings(accepting=inbox.accepting, retry_after_cap_s=inbox.retry_after_cap_s),

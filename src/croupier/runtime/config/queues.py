@@ -29,6 +29,15 @@ class Inbox(Struct, frozen=True, forbid_unknown_fields=True):
             description="Most deliveries one process may be storing at once; more answers 503.",
         ),
     ] = 256
+    rest: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="While money calls are under way, webhooks rest this many times as long as they took; "
+            "less where there are processors to spare, 0 for no right of way.",
+        ),
+    ] = 100
     backlog: Annotated[
         int,
         Meta(
