@@ -89,6 +89,7 @@ UNAUTHENTICATED: Final = ErrorKind(
     "unauthenticated", 401, Retry.SAME_KEY_NOW, MoneyMoved.UNKNOWN, "The request could not be authenticated"
 )
 FORBIDDEN: Final = _final("forbidden", 403, "This key may not do that")
+NOT_ELIGIBLE: Final = _final("not_eligible", 403, "This player may not open this game now")
 MALFORMED: Final = _final("malformed", 400, "The request is not well formed")
 IDEMPOTENCY_KEY_MISSING: Final = _final(
     "idempotency_key_missing", 400, "This request needs an Idempotency-Key"
@@ -99,6 +100,7 @@ UNKNOWN_SESSION: Final = _final("unknown_session", 404, "No session has this id"
 UNKNOWN_PLAYER: Final = _final("unknown_player", 404, "No player has this id")
 UNKNOWN_ROUND: Final = _final("unknown_round", 404, "No round has this id")
 UNKNOWN_TARGET: Final = _final("unknown_target", 404, "The bet this belongs to is not known")
+UNKNOWN_RESTRICTION: Final = _final("unknown_restriction", 404, "No such restriction is in force")
 UNKNOWN_GAME: Final = _final("unknown_game", 404, "No game has this id")
 METHOD_NOT_ALLOWED: Final = _final("method_not_allowed", 405, "This path does not take that method")
 REQUEST_TIMEOUT: Final = ErrorKind(

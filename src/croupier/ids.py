@@ -19,6 +19,7 @@ BREAK: Final = "brk"
 DELIVERY: Final = "dlv"
 REQUEST: Final = "req"
 EVENT: Final = "evt"
+RESTRICTION: Final = "rst"
 
 _HEX_DIGITS: Final = 32
 _SOURCE: Final = random.Random()  # noqa: S311 (ids are never credentials)

@@ -13,6 +13,24 @@ from e2e.processes import end_session, environment, free_addresses
 BLOCK: Final = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONGEST_S: Final = 480
 
+MOVED: Final = """
+set -euo pipefail
+trap 'trap "" TERM; kill 0; wait' EXIT
+croupier() {
+    local gateway="http://$CROUPIER_HTTP_PUBLIC"
+    case "${1-} ${2-}" in
+        "sandbox serve") command croupier "$@" --listen "$CROUPIER_SANDBOX_LISTEN" --gateway "$gateway" ;;
+        "sandbox webhook") command croupier "$@" --gateway "$gateway" ;;
+        *) command croupier "$@" ;;
+    esac
+    if [ "${1-}" = init ]; then
+        sed -i "s|^base_url = .*|base_url = \\"http://$CROUPIER_SANDBOX_LISTEN\\"|" "$2/croupier.toml"
+    fi
+}
+"""
+"""Pages name the default ports. What they run is moved to free ones: by the environment where that is enough, and here
+where an address stands in a file or in an option."""
+
 WAITER: Final = """
 import http.client, sys, time
 path, addresses = sys.argv[1], sys.argv[2:]

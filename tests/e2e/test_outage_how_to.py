@@ -7,29 +7,11 @@ from typing import Final
 
 import pytest
 
-from e2e.executed_pages import Executed, execute
+from e2e.executed_pages import MOVED, Executed, execute
 
 pytestmark = pytest.mark.xdist_group("outage_how_to")
 
 PAGE: Final = Path(__file__).parents[2] / "docs/how-to/recover-from-a-provider-outage.md"
-
-# The page names the default ports. What it runs is moved to free ones: by the environment where that is
-# enough, and here where an address stands in a file or in an option.
-MOVED: Final = """
-set -euo pipefail
-trap 'trap "" TERM; kill 0; wait' EXIT
-croupier() {
-    local gateway="http://$CROUPIER_HTTP_PUBLIC"
-    case "${1-} ${2-}" in
-        "sandbox serve") command croupier "$@" --listen "$CROUPIER_SANDBOX_LISTEN" --gateway "$gateway" ;;
-        "sandbox webhook") command croupier "$@" --gateway "$gateway" ;;
-        *) command croupier "$@" ;;
-    esac
-    if [ "${1-}" = init ]; then
-        sed -i "s|^base_url = .*|base_url = \\"http://$CROUPIER_SANDBOX_LISTEN\\"|" "$2/croupier.toml"
-    fi
-}
-"""
 
 
 @pytest.fixture(scope="module")

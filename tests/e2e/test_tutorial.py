@@ -8,28 +8,11 @@ from typing import Any, Final
 
 import pytest
 
-from e2e.executed_pages import Executed, blocks_of, execute, render_script
+from e2e.executed_pages import MOVED, Executed, blocks_of, execute, render_script
 
 pytestmark = pytest.mark.xdist_group("tutorial")
 
 PAGE: Final = Path(__file__).parents[2] / "docs/tutorial/first-session.md"
-
-# The page names the default ports. What it runs is moved to free ones: by the environment where that is
-# enough, and here where an address stands in a file or in an option.
-MOVED: Final = """
-set -euo pipefail
-trap 'trap "" TERM; kill 0; wait' EXIT
-croupier() {
-    if [ "${1-}" = sandbox ]; then
-        command croupier "$@" --listen "$CROUPIER_SANDBOX_LISTEN" --gateway "http://$CROUPIER_HTTP_PUBLIC"
-    else
-        command croupier "$@"
-    fi
-    if [ "${1-}" = init ]; then
-        sed -i "s|^base_url = .*|base_url = \\"http://$CROUPIER_SANDBOX_LISTEN\\"|" "$2/croupier.toml"
-    fi
-}
-"""
 
 
 @pytest.fixture(scope="module")

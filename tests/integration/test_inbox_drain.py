@@ -231,8 +231,10 @@ async def test_a_decision_that_hangs_does_not_hold_up_what_is_decided_after_it(
         return await inbox.till.submit(call)
 
     async with inbox.working(inbox.edge(submit)):
-        await wait_until(lambda: len(inbox.till.ended) == 7)
-        gate.set()
+        try:
+            await wait_until(lambda: len(inbox.till.ended) == 7)
+        finally:
+            gate.set()
         await wait_until(lambda: len(inbox.till.ended) == 10)
     assert await inbox.said(*ids) == [("applied", "ok")] * 10
 

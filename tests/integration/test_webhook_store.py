@@ -409,7 +409,7 @@ def test_the_bounds_of_an_acceptor_are_those_of_the_configuration() -> None:
     from croupier.inbox.pace import REST
     from croupier.runtime.config import Inbox
 
-    assert REST == Inbox().rest
+    assert Inbox().rest == REST
     settings = asdict(AcceptSettings())
     assert settings["accepting"] == Inbox().accepting
     assert settings["retry_after_cap_s"] == Inbox().retry_after_cap_s

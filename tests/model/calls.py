@@ -22,7 +22,9 @@ from croupier.moneypath.commands import (
     Contract,
     Deposit,
     FailLaunch,
+    LiftRestriction,
     OpenSession,
+    Restrict,
     Rollback,
     Win,
     WinKind,
@@ -83,6 +85,8 @@ _CLOSE_ROUND: Final = CloseRound(
 _DEPOSIT: Final = Deposit(reference="d1", player_id=PLAYER, asset=ASSET, amount=1_000, occurred_at=NOW)
 _WITHDRAWAL: Final = Withdrawal(reference="o1", player_id=PLAYER, asset=ASSET, amount=300, occurred_at=NOW)
 _CANCEL: Final = CancelWithdrawal(reference="o1", player_id=PLAYER, asset=ASSET, occurred_at=NOW)
+
+RESTRICTION: Final = UUID(int=0x5E55_0003)
 
 _REQUESTS: Final = count(1)
 
@@ -157,11 +161,35 @@ def close_session(session_id: UUID = SESSION, player_id: str = PLAYER) -> CloseS
     return CloseSession(session_id=session_id, player_id=player_id, reason="operator")
 
 
+def restrict(restriction_id: UUID = RESTRICTION, **fields: object) -> Restrict:
+    """The usual player may not stake any more."""
+    restriction = Restrict(
+        restriction_id=restriction_id, player_id=PLAYER, kind="block", reason="asked to", placed_by="key-1"
+    )
+    return structs.replace(restriction, **fields)
+
+
+def lift(restriction_id: UUID = RESTRICTION, **fields: object) -> LiftRestriction:
+    """The usual player may stake again, as far as this restriction goes."""
+    lifting = LiftRestriction(
+        restriction_id=restriction_id, player_id=PLAYER, reason="a mistake", lifted_by="key-2"
+    )
+    return structs.replace(lifting, **fields)
+
+
 def call(*actions: Action, **fields: object) -> Call:
     """A request of its own with these actions, made by the operator or the provider, whichever does so."""
     operators = isinstance(
         actions[0],
-        Deposit | Withdrawal | CancelWithdrawal | OpenSession | ConfirmLaunch | FailLaunch | CloseSession,
+        Deposit
+        | Withdrawal
+        | CancelWithdrawal
+        | OpenSession
+        | ConfirmLaunch
+        | FailLaunch
+        | CloseSession
+        | Restrict
+        | LiftRestriction,
     )
     request = Call(
         provider=_namespace(actions[0]) if operators else PROVIDER,

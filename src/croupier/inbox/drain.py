@@ -175,7 +175,8 @@ class Drain:
                     continue
                 if not in_hand and 0 < len(batch) < limit:
                     # Caught up: what comes meanwhile is taken after the worker's usual pause.
-                    return await self._handle(provider, batch, steps=STEPS)
+                    await self._handle(provider, batch, steps=STEPS)
+                    return
                 if batch:
                     in_hand.add(asyncio.create_task(self._handle(provider, batch)))
                     continue

@@ -236,6 +236,29 @@ class CloseSession(Struct, frozen=True, gc=False, kw_only=True):
     reason: str
 
 
+class Restrict(Struct, frozen=True, gc=False, kw_only=True):
+    """A player may not stake from now on, until a time or until it is lifted. Credits are never touched.
+
+    The id is made by the caller, so that a redo is recognised; `placed_by` is the API key that asks.
+    """
+
+    restriction_id: UUID
+    player_id: str
+    kind: str
+    reason: str
+    placed_by: str
+    until: datetime | None = None
+
+
+class LiftRestriction(Struct, frozen=True, gc=False, kw_only=True):
+    """A restriction that is in force ends now; `lifted_by` is the API key that asks."""
+
+    restriction_id: UUID
+    player_id: str
+    reason: str
+    lifted_by: str
+
+
 class SpendNonce(Struct, frozen=True, gc=False, kw_only=True):
     """A verified request that could not be decoded: only its nonce counts."""
 
@@ -283,6 +306,8 @@ Action = (
     | FailLaunch
     | IssueToken
     | CloseSession
+    | Restrict
+    | LiftRestriction
     | SpendNonce
     | RefuseCredit
     | Report

@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 from croupier.errors import Violation
 from croupier.ids import IdSource
 from croupier.moneypath.outcomes import ALREADY_PAID, APPROVED
+from croupier.play.restriction import Restriction
 from croupier.play.round import Round, RoundState, settle
 from croupier.play.session import Session, SessionEvent
 from croupier.wallet.accounts import MATERIALISED, POOL, WALLET, AccountKey, Leg, imbalance
@@ -170,6 +171,7 @@ class Effects(Struct, frozen=True, gc=False):
     answer: StoredAnswer | None = None
     tokens: tuple[Token, ...] = ()
     noticed: Noticed | None = None
+    restriction: Restriction | None = None
 
 
 class Stamp(Struct, frozen=True):
@@ -183,7 +185,7 @@ class Stamp(Struct, frozen=True):
 _ABSENT: Any = object()
 _CHANGING: Final = (
     *("answers", "balances", "legs", "noticed", "paid"),
-    *("posted", "references", "rounds", "sessions", "tokens"),
+    *("posted", "references", "restrictions", "rounds", "sessions", "tokens"),
 )
 """What decisions change."""
 
@@ -203,6 +205,7 @@ class Facts:
         "players",
         "posted",
         "references",
+        "restrictions",
         "rounds",
         "sessions",
         "tokens",
@@ -219,6 +222,7 @@ class Facts:
         self.tokens: dict[str, Token] = {}
         self.noticed: dict[Fact, str | None] = {}
         self.paid: dict[Fact, str] = {}
+        self.restrictions: dict[str, tuple[Restriction, ...]] = {}
         self.has_notices = False
         self.applied: list[Effects] = []
         self.posted: dict[UUID, list[Posted]] = {}
@@ -227,6 +231,11 @@ class Facts:
     def balance(self, key: AccountKey) -> int:
         """Balance in minor units; an account that was never used holds nothing."""
         return self.balances.get(key, 0)
+
+    def restriction_of(self, player_id: str, now: datetime) -> Restriction | None:
+        """What keeps a player from staking now, if anything does."""
+        standing = self.restrictions.get(player_id, ())
+        return next((one for one in standing if one.is_in_force(now)), None)
 
     def wallets_of(self, player_id: str) -> list[AccountKey]:
         """The wallets loaded for a player."""
@@ -298,6 +307,8 @@ class Facts:
         for entry in effects.entries:
             self._post(entry)
         self._take_states(effects)
+        if effects.restriction is not None:
+            self._take_restriction(effects.restriction)
         if effects.answer is not None:
             self._set(self.answers, (effects.answer.api_key_id, effects.answer.key), effects.answer)
 
@@ -309,6 +320,11 @@ class Facts:
         if effects.round is not None:
             key = (effects.round.session_id, effects.round.provider_round_id)
             self._set(self.rounds, key, effects.round)
+
+    def _take_restriction(self, restriction: Restriction) -> None:
+        known = self.restrictions.get(restriction.player_id, ())
+        others = tuple(one for one in known if one.id != restriction.id)
+        self._set(self.restrictions, restriction.player_id, (*others, restriction))
 
     def _settle_rounds(self, session: Session) -> None:
         """What `write_effects` does to every round of the session, for those that are loaded."""

@@ -29,6 +29,7 @@ from croupier.moneypath.rows import (
     read_round,
     read_session,
 )
+from croupier.play.restriction import Restriction
 from croupier.wallet.accounts import CASH_FUND, NO_FUND, POOL, WALLET
 
 
@@ -43,7 +44,8 @@ class Connection(Protocol):
 
 
 _LOAD: Final = (
-    "SELECT accounts, replayed, refs, undone, sessions, rounds, answers, tokens, noticed, paid "
+    "SELECT accounts, replayed, refs, undone, sessions, rounds, answers, tokens, noticed, paid, "
+    "load_restrictions($3) AS restrictions "
     "FROM load_facts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 )
 
@@ -199,6 +201,10 @@ def _read(row: Any) -> Facts:
     for known in row["noticed"] or ():
         noticed = read_noticed(known)
         facts.noticed[noticed.fact] = noticed.reference
+    for standing in row["restrictions"] or ():
+        restriction = Restriction(*standing)
+        known = facts.restrictions.get(restriction.player_id, ())
+        facts.restrictions[restriction.player_id] = (*known, restriction)
     for paid in row["paid"] or ():
         facts.note_paid(read_reference(paid))
     return facts

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from croupier.moneypath.facts import Break, Entry, Noticed, Posted, Reference, StoredAnswer, Token
+from croupier.play.restriction import Restriction
 from croupier.play.round import Round, RoundChange
 from croupier.play.session import Change, Opening, Session, SessionEvent
 from croupier.wallet.accounts import AccountKey, Leg, account_key
@@ -190,6 +191,11 @@ def answer_row(answer: StoredAnswer) -> Row:
 def token_row(token: Token) -> Row:
     """A session token as `token_row`."""
     return tuple(getattr(token, name) for name in Token.__struct_fields__)
+
+
+def restriction_row(restriction: Restriction) -> Row:
+    """A restriction as `restriction_row`."""
+    return tuple(getattr(restriction, name) for name in Restriction.__struct_fields__)
 
 
 def noticed_row(noticed: Noticed) -> Row:

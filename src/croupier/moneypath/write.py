@@ -20,6 +20,7 @@ from croupier.moneypath.rows import (
     noticed_row,
     posting_rows,
     reference_row,
+    restriction_row,
     round_row,
     session_row,
     token_row,
@@ -29,6 +30,9 @@ from croupier.wallet.accounts import AccountKey
 _WRITE: Final = (
     "SELECT write_effects($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
 )
+
+
+_WRITE_RESTRICTIONS: Final = "SELECT write_restrictions($1)"
 
 
 class Rows:
@@ -47,6 +51,7 @@ class Rows:
         "outbox",
         "postings",
         "references",
+        "restrictions",
         "rounds",
         "sessions",
         "settled",
@@ -70,6 +75,7 @@ class Rows:
         self.tokens: dict[str, None] = {}
         self.noticed: dict[tuple[Fact, str], Row] = {}
         self.outbox: list[Row] = []
+        self.restrictions: dict[UUID, Row] = {}
 
     def add(self, facts: Facts, effects: Effects, ids: IdSource) -> None:
         """Collect one decision's effects, and the events that tell of them."""
@@ -77,6 +83,9 @@ class Rows:
         if effects.noticed is not None:
             # A row is written once: paid and told again within a batch is one change.
             self.noticed[effects.noticed.fact, effects.noticed.reference] = noticed_row(effects.noticed)
+        if effects.restriction is not None:
+            # Placed and lifted within a batch is one row.
+            self.restrictions[effects.restriction.id] = restriction_row(effects.restriction)
         for reference in (effects.reference, effects.tombstone):
             if reference is not None:
                 self.buckets.add(reference.bucket)
@@ -127,6 +136,8 @@ async def write_effects(connection: Connection, facts: Facts, stamp: Stamp) -> b
     for effects in facts.applied:
         rows.add(facts, effects, stamp.ids)
     await connection.fetchrow(_WRITE, *_arguments(facts, rows, stamp.now))
+    if rows.restrictions:
+        await connection.fetchrow(_WRITE_RESTRICTIONS, list(rows.restrictions.values()))
     return True
 
 

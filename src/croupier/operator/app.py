@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from croupier.errors import CATALOGUE, UNKNOWN_PATH, CroupierError
-from croupier.operator import cash, catalogue, history, sessions
+from croupier.operator import cash, catalogue, history, restrictions, sessions
 from croupier.operator.deps import OperatorDeps, OperatorRecord
 from croupier.operator.exchange import SCOPE_KEY, Exchange
 from croupier.operator.guard import admit
@@ -32,6 +32,9 @@ HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
     cash.deposit,
     cash.withdraw,
     cash.cancel_withdrawal,
+    restrictions.restrict_player,
+    restrictions.list_restrictions,
+    restrictions.lift_restriction,
     history.list_rounds,
     history.read_round,
     history.list_journal,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
+
+from croupier.play.restriction import RestrictionKind
 
 MAX_NAME: Final = 128
 # JSON Schema reads patterns as ECMA-262 does, and `$` alone would let a last line feed through in Python.
@@ -51,6 +54,23 @@ class CloseBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Why play ends; kept in the session's history."""
 
     reason: Annotated[Name, Meta(examples=["player_logged_out"])]
+
+
+class RestrictionBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Why a player may not stake, and for how long."""
+
+    kind: RestrictionKind
+    reason: Annotated[Name, Meta(description="Kept with it, for support and the regulator.")]
+    until: (
+        Annotated[datetime, Meta(tz=True, description="When it ends by itself; null for when it is lifted.")]
+        | None
+    ) = None
+
+
+class LiftBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Why a player may stake again."""
+
+    reason: Annotated[Name, Meta(description="Kept with the restriction.")]
 
 
 class CancelBody(Struct, frozen=True, forbid_unknown_fields=True):

@@ -62,18 +62,23 @@ class Exchange:
         )
 
     async def submit(self, call: Call) -> Outcome:
-        """Decide a call with one action, within the request's deadline; the first call spends the nonce.
+        """The outcome of a call with one action; otherwise as `submit_all`."""
+        (outcome,) = await self.submit_all(call)
+        return outcome
 
+    async def submit_all(self, call: Call) -> tuple[Outcome, ...]:
+        """Decide a call within the request's deadline; the first call spends the nonce.
+
+        The outcomes are in the order of its actions, or the one that carries a stored answer.
         Raises CroupierError: what the money path raises, or unavailable when the deadline passes.
         """
         nonce, self.unspent = self.unspent, None
         try:
             async with asyncio.timeout(self.deps.limits.deadline_s):
-                (outcome,) = await self.deps.submit(structs.replace(call, nonce=nonce))
+                return await self.deps.submit(structs.replace(call, nonce=nonce))
         except TimeoutError:
             detail = "no decision was made known in time; repeat the request with the same Idempotency-Key"
             raise CroupierError(UNAVAILABLE, detail, retry_after_s=1) from None
-        return outcome
 
     async def spend_nonce(self) -> None:
         """Spend the nonce alone, if there is one left; raises unauthenticated (replayed) for a known one."""

@@ -13,7 +13,7 @@ from litestar.openapi import OpenAPIConfig
 
 from croupier import __version__
 from croupier.errors import CATALOGUE, ErrorKind
-from croupier.operator.bodies import CashBody, CloseBody, OpenSessionBody
+from croupier.operator.bodies import CashBody, CloseBody, LiftBody, OpenSessionBody, RestrictionBody
 from croupier.operator.intake import MAX_IDEMPOTENCY_KEY, OperatorRequest
 from croupier.operator.permissions import PERMISSIONS
 from croupier.providers.problem import Problem
@@ -61,7 +61,7 @@ def describe_api(handlers: Sequence[HTTPRouteHandler]) -> Schema:
     document: Schema = described.openapi_schema.to_schema()
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = msgspec.json.schema_components([Problem])[1]["Problem"]
-    for body in (OpenSessionBody, CashBody, CloseBody):
+    for body in (OpenSessionBody, CashBody, CloseBody, RestrictionBody, LiftBody):
         schemas[body.__name__]["additionalProperties"] = False
     document["components"]["securitySchemes"] = _SECURITY
     document["security"] = [{"bearer": []}, {"native": []}]

@@ -16,6 +16,8 @@ from croupier.operator.views import (
     EventView,
     JournalPage,
     PostingView,
+    RestrictionPage,
+    RestrictionView,
     RoundPage,
     RoundView,
     SessionPage,
@@ -26,10 +28,12 @@ from croupier.operator.views import (
     view_entry,
     view_event,
     view_posting,
+    view_restriction,
     view_round,
     view_session,
     view_wallet,
 )
+from croupier.play.session import OPEN_FOR_PLAY
 from croupier.runtime.statements import load_statements
 
 _log = structlog.get_logger("croupier.operator.reads")
@@ -96,6 +100,27 @@ class OperatorReads:
         """A player's wallet in one asset; None for a player nobody ever deposited for or launched."""
         rows = await self._fetch("balances_of_player", bucket_of(player_id), player_id)
         return view_wallet(rows, player_id, asset) if rows else None
+
+    async def load_restriction(self, player_id: str, restriction_id: UUID) -> RestrictionView | None:
+        """One restriction of a player, or None."""
+        rows = await self._fetch("restriction_by_id", bucket_of(player_id), player_id, restriction_id)
+        return view_restriction(rows[0]) if rows else None
+
+    async def load_restrictions(self, player_id: str, page: PageRequest) -> RestrictionPage:
+        """A player's restrictions, newest first, those that are over included."""
+        found = await self._fetch(
+            "restrictions_of_player", bucket_of(player_id), player_id, page.id_or(NEWEST), page.limit + 1
+        )
+        rows, cursor = cut(found, page, lambda row: row["id"])
+        return RestrictionPage([view_restriction(row) for row in rows], cursor)
+
+    async def load_playable(self, player_id: str, limit: int) -> list[UUID]:
+        """Some of a player's sessions that are open for play, whoever provides them."""
+        states = sorted(OPEN_FOR_PLAY)
+        rows = await self._fetch(
+            "playable_sessions_of_player", bucket_of(player_id), player_id, states, limit
+        )
+        return [row["id"] for row in rows]
 
     async def load_round(self, round_id: UUID) -> RoundView | None:
         """One round, or None."""

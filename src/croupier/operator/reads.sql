@@ -70,3 +70,17 @@ SELECT id, kind, subject, owner, provider, player_id, session_id, provider_round
 SELECT id, kind, subject, owner, provider, player_id, session_id, provider_round_id, asset, amount, explanation,
        opened_at
   FROM break_item WHERE resolved_at IS NULL AND id > $1 ORDER BY id LIMIT $2;
+
+-- name: restriction_by_id
+-- One restriction of a player.
+SELECT id, player_id, kind, reason, placed_by, placed_at, until, lifted_at, lifted_by, lift_reason
+  FROM player_restriction WHERE bucket = $1 AND player_id = $2 AND id = $3;
+
+-- name: restrictions_of_player
+-- A player's restrictions, newest first, from below an id on.
+SELECT id, player_id, kind, reason, placed_by, placed_at, until, lifted_at, lifted_by, lift_reason
+  FROM player_restriction WHERE bucket = $1 AND player_id = $2 AND id < $3 ORDER BY id DESC LIMIT $4;
+
+-- name: playable_sessions_of_player
+-- Some of a player's sessions that are not over, whoever provides them.
+SELECT id FROM session WHERE bucket = $1 AND player_id = $2 AND state = ANY ($3::text[]) ORDER BY id LIMIT $4;

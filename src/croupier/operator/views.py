@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from croupier.ids import BREAK, JOURNAL, ROUND, SESSION, render_id
+from croupier.ids import BREAK, JOURNAL, RESTRICTION, ROUND, SESSION, render_id
 from croupier.money import render_minor
 from croupier.moneypath.outcomes import Outcome
 from croupier.wallet.accounts import CASH_FUND, RECEIVABLE, WALLET
@@ -199,6 +199,28 @@ class MetaView(Struct, frozen=True, kw_only=True):
     limits: LimitsView
 
 
+class RestrictionView(Struct, frozen=True, kw_only=True):
+    """A reason why a player may not stake; it holds until `until` or until it is lifted, whichever is first."""
+
+    restriction_id: str
+    player_id: str
+    kind: str
+    reason: str
+    placed_by: str
+    placed_at: datetime
+    until: datetime | None
+    lifted_at: datetime | None
+    lifted_by: str | None
+    lift_reason: str | None
+
+
+class RestrictionPage(Struct, frozen=True):
+    """Restrictions, newest first, those that are over included; `next_cursor` is null on the last page."""
+
+    restrictions: list[RestrictionView]
+    next_cursor: str | None
+
+
 class SessionPage(Struct, frozen=True):
     """Sessions, newest first; `next_cursor` is null on the last page."""
 
@@ -269,6 +291,12 @@ def view_session(row: Row) -> SessionView:
         opened_at=row["opened_at"],
         last_activity_at=row["last_activity_at"],
     )
+
+
+def view_restriction(row: Row) -> RestrictionView:
+    """A restriction's row as it is shown."""
+    same = {name: row[name] for name in RestrictionView.__struct_fields__ if name != "restriction_id"}
+    return RestrictionView(restriction_id=render_id(RESTRICTION, row["id"]), **same)
 
 
 def view_event(row: Row, asset: str) -> EventView:

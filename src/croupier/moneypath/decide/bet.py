@@ -22,7 +22,13 @@ from croupier.moneypath.decide.verdict import (
     render_reference,
 )
 from croupier.moneypath.facts import Entry, Facts, Stamp
-from croupier.moneypath.outcomes import INSUFFICIENT_FUNDS, LIMIT_REACHED, ROUND_CLOSED, SESSION_NOT_ACTIVE
+from croupier.moneypath.outcomes import (
+    INSUFFICIENT_FUNDS,
+    LIMIT_REACHED,
+    PLAYER_RESTRICTED,
+    ROUND_CLOSED,
+    SESSION_NOT_ACTIVE,
+)
 from croupier.play.round import Round, RoundChange, RoundState
 from croupier.play.session import Change, Session, State, is_open_for_play
 from croupier.wallet.accounts import Leg, wallet_of
@@ -61,7 +67,9 @@ def _decide_unseated(facts: Facts, call: Call, bet: Bet, stamp: Stamp) -> Verdic
     if error is not None:
         return refuse(error)
     balance = facts.balance(wallet_of(bet.player_id, bet.asset))
-    return decline(call, subject, stamp, code=SESSION_NOT_ACTIVE, balance=balance)
+    is_restricted = facts.restriction_of(bet.player_id, stamp.now) is not None
+    code = PLAYER_RESTRICTED if is_restricted else SESSION_NOT_ACTIVE
+    return decline(call, subject, stamp, code=code, balance=balance)
 
 
 def _subject(bet: Bet) -> Subject:
@@ -105,6 +113,9 @@ def _legs(call: Call, bet: Bet, session: Session) -> tuple[Leg, ...]:
 def _decline_code(
     facts: Facts, call: Call, session: Session, bet: Bet, stamp: Stamp, balance: int
 ) -> str | None:
+    # First of all: a restriction closes sessions too, and is what the player should be told.
+    if facts.restriction_of(bet.player_id, stamp.now) is not None:
+        return PLAYER_RESTRICTED
     if not is_open_for_play(session, stamp.now):
         return SESSION_NOT_ACTIVE
     round_ = round_of(facts, session, bet.round_id)

@@ -20,10 +20,12 @@ from croupier.moneypath.commands import (
     FailLaunch,
     Idempotency,
     IssueToken,
+    LiftRestriction,
     OpenSession,
     ReadBalance,
     RefuseCredit,
     Report,
+    Restrict,
     Rollback,
     SpendNonce,
     Win,
@@ -34,6 +36,7 @@ from croupier.moneypath.decide.binding import find_session
 from croupier.moneypath.decide.cash import decide_cancel, decide_deposit, decide_withdrawal
 from croupier.moneypath.decide.close_round import decide_close_round
 from croupier.moneypath.decide.notice import decide_report, judge_notice
+from croupier.moneypath.decide.restriction import decide_lift, decide_restrict
 from croupier.moneypath.decide.rollback import decide_rollback
 from croupier.moneypath.decide.seat import has_session, require_token
 from croupier.moneypath.decide.sessions import (
@@ -122,6 +125,10 @@ def decide_action(facts: Facts, call: Call, action: Action, stamp: Stamp) -> Ver
             return decide_issue_token(facts, call, action, stamp)
         case CloseSession():
             return decide_close(facts, call, action, stamp)
+        case Restrict():
+            return decide_restrict(facts, call, action, stamp)
+        case LiftRestriction():
+            return decide_lift(facts, action, stamp)
         case SpendNonce():
             return Verdict(outcome=Outcome(APPROVED, OK, ""))
         case RefuseCredit():

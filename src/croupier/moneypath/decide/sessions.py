@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from croupier.errors import ILLEGAL_TRANSITION, TOKEN_EXPIRED, UNKNOWN_SESSION, CroupierError
-from croupier.ids import SESSION, render_id
+from croupier.errors import ILLEGAL_TRANSITION, NOT_ELIGIBLE, TOKEN_EXPIRED, UNKNOWN_SESSION, CroupierError
+from croupier.ids import RESTRICTION, SESSION, render_id
 from croupier.moneypath.commands import (
     Call,
     CloseSession,
@@ -17,7 +17,7 @@ from croupier.moneypath.decide.history import Happening, record
 from croupier.moneypath.decide.seat import TOKEN_GRACE, find_token
 from croupier.moneypath.decide.verdict import Verdict, refuse
 from croupier.moneypath.facts import Effects, Facts, Stamp, Token
-from croupier.moneypath.outcomes import APPROVED, OK, Outcome
+from croupier.moneypath.outcomes import APPROVED, OK, PLAYER_RESTRICTED, Outcome
 from croupier.play.session import Change, Session, State, is_open_for_play
 
 
@@ -41,10 +41,15 @@ def _move(
 
 
 def decide_open(facts: Facts, call: Call, command: OpenSession, stamp: Stamp) -> Verdict:
-    """A session begins. A redo of the same command finds it."""
+    """A session begins, unless the player may not play. A redo of the same command finds it."""
     known = facts.sessions.get(command.session_id)
     if known is not None:
         return Verdict(outcome=_answer(known, is_repeat=True))
+    standing = facts.restriction_of(command.opening.player_id, stamp.now)
+    if standing is not None:
+        until = "it is lifted" if standing.until is None else standing.until.isoformat()
+        detail = f"{render_id(RESTRICTION, standing.id)} ({standing.kind}) stands against this player until {until}"
+        return refuse(CroupierError(NOT_ELIGIBLE, detail, field="player_id", reason=PLAYER_RESTRICTED))
     happening = Happening(
         cause="created",
         occurred_at=stamp.now,

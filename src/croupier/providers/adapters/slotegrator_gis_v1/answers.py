@@ -68,6 +68,8 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "token_expired": (FINAL, "the session is not known"),
     "illegal_transition": (FINAL, _NOT_DONE),
     "launch_refused": (FINAL, _NOT_DONE),
+    "not_eligible": (FINAL, _NOT_DONE),
+    "unknown_restriction": (FINAL, _NOT_DONE),
     "in_flight": (UNDECIDED, _AGAIN),
     "body_too_large": (FINAL, "the request is too large"),
     "unsupported_media_type": (FINAL, "send a form"),

@@ -88,6 +88,8 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "token_expired": (FINAL, "404"),
     "illegal_transition": (FINAL, "400"),
     "launch_refused": (FINAL, "400"),
+    "not_eligible": (FINAL, "400"),
+    "unknown_restriction": (FINAL, "400"),
     "in_flight": (UNDECIDED, "503"),
     "body_too_large": (FINAL, "400"),
     "unsupported_media_type": (FINAL, "400"),

@@ -80,6 +80,8 @@ ERRORS: Final[dict[str, tuple[int, wire.ErrorReply]]] = {
     "token_expired": (FINAL, OVER),
     "illegal_transition": (FINAL, REFUSED),
     "launch_refused": (FINAL, REFUSED),
+    "not_eligible": (FINAL, REFUSED),
+    "unknown_restriction": (FINAL, REFUSED),
     "in_flight": (UNDECIDED, FAILED),
     "body_too_large": (FINAL, REFUSED),
     "unsupported_media_type": (FINAL, REFUSED),
