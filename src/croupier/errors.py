@@ -31,13 +31,17 @@ class MoneyMoved(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErrorKind:
-    """One row of the catalogue: stable code, HTTP status, retry class, what it says about money, short title."""
+    """One row of the catalogue: stable code, HTTP status, retry class, what it says about money, short title.
+
+    `player_message` is what a player may be shown; None where no player is concerned.
+    """
 
     code: str
     status: int
     retry: Retry
     money_moved: MoneyMoved
     title: str
+    player_message: str | None = None
 
     @property
     def retryable(self) -> bool:
@@ -89,7 +93,14 @@ UNAUTHENTICATED: Final = ErrorKind(
     "unauthenticated", 401, Retry.SAME_KEY_NOW, MoneyMoved.UNKNOWN, "The request could not be authenticated"
 )
 FORBIDDEN: Final = _final("forbidden", 403, "This key may not do that")
-NOT_ELIGIBLE: Final = _final("not_eligible", 403, "This player may not open this game now")
+NOT_ELIGIBLE: Final = ErrorKind(
+    "not_eligible",
+    403,
+    Retry.NEVER,
+    MoneyMoved.NO,
+    "This player may not open this game now",
+    player_message="You cannot play this game at the moment. If you think this is wrong, please contact support.",
+)
 MALFORMED: Final = _final("malformed", 400, "The request is not well formed")
 IDEMPOTENCY_KEY_MISSING: Final = _final(
     "idempotency_key_missing", 400, "This request needs an Idempotency-Key"
@@ -128,6 +139,15 @@ IDEMPOTENCY_KEY_REUSED: Final = _final(
 )
 CONTRACT_MISSING: Final = ErrorKind(
     "contract_missing", 409, Retry.HUMAN, MoneyMoved.NO, "No contract covers this provider, game and asset"
+)
+PROVIDER_UNAVAILABLE: Final = ErrorKind(
+    "provider_unavailable",
+    503,
+    Retry.AFTER_WAIT,
+    MoneyMoved.UNKNOWN,
+    "The provider is not called for the moment",
+    player_message="This game is taking a short break. Your money is safe. "
+    "Please try again in a few minutes, or choose another game.",
 )
 BACKLOGGED: Final = _later("backlogged", 429, "Too many of this provider's webhooks wait already")
 OVERLOADED: Final = _later("overloaded", 503, "Croupier is at its limit; repeat the request")

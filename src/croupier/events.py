@@ -159,14 +159,19 @@ class BreakOpened(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class BreakerOpened(Struct, frozen=True, gc=False, kw_only=True):
-    """Calls to a provider are held back, because too many of them failed. No part of this version writes it yet."""
+    """Calls to a provider are held back: too many of them failed or were slow, a probe failed, or a person said so."""
 
     provider: ProviderId
     operation: Annotated[str, Meta(description="What is held back, such as `launch`.")]
-    cause: Annotated[str, Meta(description="The last failure in words.")]
-    failures: Annotated[int, Meta(ge=1, description="How many calls failed before it opened.")]
+    cause: Annotated[str, Meta(description="Why, in words.")]
+    failures: Annotated[int, Meta(ge=0, description="How many calls of its window failed or were slow.")]
     opened_at: Annotated[datetime, Meta(tz=True, description="By our clock.")]
-    retry_at: Annotated[datetime, Meta(tz=True, description="When one call is let through to see.")]
+    retry_at: (
+        Annotated[
+            datetime, Meta(tz=True, description="When the first calls are let through to see; null: never.")
+        ]
+        | None
+    )
 
 
 class EndpointDisabled(Struct, frozen=True, gc=False, kw_only=True):

@@ -31,6 +31,8 @@ from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
 from croupier.providers.adapters.croupier_v1 import ADAPTER
 from croupier.providers.arrival import BodyLimits
+from croupier.providers.breakers.desk import Breakers
+from croupier.providers.breakers.machine import BreakerSettings
 from croupier.providers.client import ClientLimits, ProviderClient
 from croupier.providers.contract import ProviderAccount
 from croupier.runtime.config import Contract, ContractBook, Game
@@ -255,7 +257,9 @@ def session_uuid(view: dict[str, Any]) -> UUID:
 
 
 @asynccontextmanager
-async def open_house(url: str, *, deadline_s: float = 5.0) -> AsyncIterator[House]:
+async def open_house(
+    url: str, *, deadline_s: float = 5.0, breakers: BreakerSettings | None = None
+) -> AsyncIterator[House]:
     """The API with two lanes, a pool for reads, and a studio; everything is closed at the end."""
     ids = IdSource()
     started = datetime.now(UTC)
@@ -301,6 +305,7 @@ async def open_house(url: str, *, deadline_s: float = 5.0) -> AsyncIterator[Hous
                 "paper": (account_at("paper", ""), ADAPTER),
             },
             launches=launches,
+            breakers=Breakers(pool, breakers or BreakerSettings(), ids, now),
             ids=ids,
             now=now,
             keys=KEYS,

@@ -7,8 +7,10 @@ from litestar import get
 from croupier import __version__
 from croupier.operator.deps import CatalogueGame, OperatorDeps
 from croupier.operator.intake import Cursor, Limit, OperatorRequest, OptionalName, asset_of
+from croupier.operator.launch import LAUNCH
 from croupier.operator.paging import DEFAULT_PAGE, MAX_PAGE, PageRequest, cut
 from croupier.operator.views import AssetView, GamePage, GameView, LimitsView, MetaView
+from croupier.providers.breakers.store import Endpoint
 
 
 @get("/v1/games", operation_id="listGames", tags=["catalogue"])
@@ -28,7 +30,7 @@ async def list_games(
     games = (deps.games[game_id] for game_id in ids)
     found = [game for game in games if _is_offered(deps, game, code, provider)]
     shown, following = cut(found, page, lambda game: game.id)
-    return GamePage([_view(game) for game in shown], following)
+    return GamePage([_view(deps, game) for game in shown], following)
 
 
 def _is_offered(deps: OperatorDeps, game: CatalogueGame, asset: str | None, provider: str | None) -> bool:
@@ -37,8 +39,14 @@ def _is_offered(deps: OperatorDeps, game: CatalogueGame, asset: str | None, prov
     return asset is None or deps.contracts.select(game.provider, game.group, asset, deps.now()) is not None
 
 
-def _view(game: CatalogueGame) -> GameView:
-    return GameView(game_id=game.id, name=game.name, provider=game.provider, group=game.group)
+def _view(deps: OperatorDeps, game: CatalogueGame) -> GameView:
+    return GameView(
+        game_id=game.id,
+        name=game.name,
+        provider=game.provider,
+        group=game.group,
+        available=not deps.breakers.is_open(Endpoint(game.provider, LAUNCH)),
+    )
 
 
 @get("/v1/meta", operation_id="readMeta", tags=["catalogue"])

@@ -15,6 +15,7 @@ from croupier.moneypath.outcomes import Outcome
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
 from croupier.providers.arrival import BodyLimits
+from croupier.providers.breakers.desk import Breakers
 from croupier.providers.client import ProviderClient
 from croupier.providers.contract import Adapter, ProviderAccount
 from croupier.providers.strict_json import JsonLimits
@@ -88,7 +89,7 @@ class OperatorRecord(Struct, frozen=True, kw_only=True):
 
 
 class LaunchRecord(Struct, frozen=True, kw_only=True):
-    """One launch for telemetry: `result` is launched, refused or unknown."""
+    """One launch for telemetry: `result` is launched, refused, unknown, or held_back by a breaker."""
 
     provider: str
     game_id: str
@@ -112,6 +113,7 @@ class OperatorDeps(Struct, frozen=True, kw_only=True):
     contracts: Contracts
     accounts: Mapping[str, tuple[ProviderAccount, Adapter]]
     launches: ProviderClient
+    breakers: Breakers
     ids: IdSource
     now: Callable[[], datetime]
     keys: tuple[OperatorKey, ...]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
 from croupier.errors import (
     CONTRACT_MISSING,
@@ -17,7 +19,7 @@ from croupier.errors import (
     CroupierError,
 )
 from croupier.ids import SESSION, bucket_of, parse_id
-from croupier.moneypath.commands import ConfirmLaunch, FailLaunch, IssueToken, OpenSession
+from croupier.moneypath.commands import ConfirmLaunch, FailLaunch, Idempotency, IssueToken, OpenSession
 from croupier.moneypath.decide.history import OURS
 from croupier.operator.bodies import OpenSessionBody
 from croupier.operator.deps import CatalogueGame, LaunchRecord, OperatorDeps, Terms
@@ -25,8 +27,53 @@ from croupier.operator.exchange import Exchange
 from croupier.operator.intake import asset_of
 from croupier.operator.views import SessionView
 from croupier.play.session import Opening
+from croupier.providers.breakers.desk import Ended
+from croupier.providers.breakers.store import Endpoint
+from croupier.providers.client import UNREACHABLE
 from croupier.providers.contract import LaunchAnswer, Launched, LaunchOrder, LaunchRefused, LaunchUnknown
 from croupier_signing import hash_api_key, random_token
+
+LAUNCH: Final = "launch"
+"""The operation that launches go by, to breakers and metrics."""
+
+
+class Leave:
+    """Leave to launch once; `ended` is how that went, for the breaker."""
+
+    __slots__ = ("ended",)
+
+    def __init__(self) -> None:
+        self.ended = Ended.UNUSED
+
+
+@asynccontextmanager
+async def leave_to_launch(
+    exchange: Exchange, opening: Opening, wanted: Idempotency
+) -> AsyncIterator[Leave | None]:
+    """Leave to call the provider, or none because there is nothing to call or the request was answered before.
+
+    Raises CroupierError: provider_unavailable while calls to the provider are held back.
+    """
+    deps = exchange.deps
+    account, _ = deps.accounts[opening.provider]
+    if not account.base_url:
+        yield None
+        return
+    started = time.perf_counter()
+    try:
+        passed = await deps.breakers.begin(Endpoint(opening.provider, LAUNCH))
+    except CroupierError as refused:
+        # A repeat gets its session whatever has become of the provider since.
+        if not await deps.reads.is_answered(wanted):
+            deps.observe_launch(_held_back(opening, refused, time.perf_counter() - started))
+            raise
+        yield None
+        return
+    leave = Leave()
+    try:
+        yield leave
+    finally:
+        await deps.breakers.end(passed, leave.ended)
 
 
 def plan_opening(deps: OperatorDeps, body: OpenSessionBody) -> OpenSession:
@@ -72,18 +119,17 @@ def _check_ip(text: str | None) -> None:
 
 
 async def launch_session(
-    exchange: Exchange, body: OpenSessionBody, session: SessionView, *, is_first: bool
+    exchange: Exchange, body: OpenSessionBody, session: SessionView, leave: Leave, *, is_first: bool
 ) -> SessionView:
     """Launch a created session at its provider and book what came of it; the session as it is afterwards.
 
-    A provider account without an address is launched by other means: the session stays as it is. Raises what
-    the money path and the reads raise.
+    Raises what the money path and the reads raise.
     """
     account, adapter = exchange.deps.accounts[session.provider]
-    if not account.base_url:
-        return session
     order = await _order(exchange, body, session, needs_token=adapter.manifest.session_token)
     started = time.perf_counter()
+    # Whoever gives up in the middle has waited for long enough.
+    leave.ended = Ended.FAILED
     answer = await exchange.deps.launches.launch(
         account,
         adapter,
@@ -92,8 +138,16 @@ async def launch_session(
         is_first=is_first,
     )
     duration_s = time.perf_counter() - started
+    leave.ended = exchange.deps.breakers.judge(failed=_has_failed(answer), duration_s=duration_s)
     exchange.deps.observe_launch(_record(session, answer, duration_s))
     return await _book(exchange, session, answer)
+
+
+def _has_failed(answer: LaunchAnswer) -> bool:
+    """Whether the provider is to blame: it could not be reached, or nobody can tell what it did."""
+    if isinstance(answer, LaunchRefused):
+        return answer.reason == UNREACHABLE
+    return isinstance(answer, LaunchUnknown)
 
 
 async def _order(
@@ -158,6 +212,17 @@ def refused_launch(session: SessionView) -> CroupierError:
     """What the operator is told about a session whose launch failed."""
     detail = f"the provider refused the launch; session {session.session_id} failed, open another one"
     return CroupierError(LAUNCH_REFUSED, detail)
+
+
+def _held_back(opening: Opening, refused: CroupierError, duration_s: float) -> LaunchRecord:
+    return LaunchRecord(
+        provider=opening.provider,
+        game_id=opening.game_id,
+        asset=opening.asset,
+        result="held_back",
+        reason=refused.reason or refused.kind.code,
+        duration_s=duration_s,
+    )
 
 
 def _record(session: SessionView, answer: LaunchAnswer, duration_s: float) -> LaunchRecord:

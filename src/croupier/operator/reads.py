@@ -10,6 +10,7 @@ import structlog
 
 from croupier.errors import UNAVAILABLE, CroupierError
 from croupier.ids import bucket_of, bucket_of_id
+from croupier.moneypath.commands import Idempotency
 from croupier.operator.paging import NEWEST, OLDEST, PageRequest, cut
 from croupier.operator.views import (
     BreakPage,
@@ -73,6 +74,11 @@ class OperatorReads:
         """One session, or None."""
         rows = await self._fetch("session_by_id", bucket_of_id(session_id), session_id)
         return view_session(rows[0]) if rows else None
+
+    async def is_answered(self, wanted: Idempotency) -> bool:
+        """Whether a request was answered under this Idempotency-Key."""
+        rows = await self._fetch("is_answered", wanted.bucket, wanted.api_key_id, wanted.key)
+        return bool(rows[0]["is_answered"])
 
     async def load_sessions(self, player_id: str, state: str | None, page: PageRequest) -> SessionPage:
         """A player's sessions, newest first."""

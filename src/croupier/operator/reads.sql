@@ -84,3 +84,7 @@ SELECT id, player_id, kind, reason, placed_by, placed_at, until, lifted_at, lift
 -- name: playable_sessions_of_player
 -- Some of a player's sessions that are not over, whoever provides them.
 SELECT id FROM session WHERE bucket = $1 AND player_id = $2 AND state = ANY ($3::text[]) ORDER BY id LIMIT $4;
+
+-- name: is_answered
+-- Whether a request was answered under this Idempotency-Key.
+SELECT EXISTS (SELECT FROM idempotency_key WHERE bucket = $1 AND api_key_id = $2 AND key = $3) AS is_answered;

@@ -162,12 +162,13 @@ class BreakView(Struct, frozen=True, kw_only=True):
 
 
 class GameView(Struct, frozen=True, kw_only=True):
-    """A game of the catalogue that can be launched now."""
+    """A game of the catalogue; it is not `available` while calls to its provider are held back."""
 
     game_id: str
     name: str
     provider: str
     group: str
+    available: bool
 
 
 class AssetView(Struct, frozen=True):

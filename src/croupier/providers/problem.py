@@ -18,7 +18,10 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Problem(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The body. `type` is a path of the documentation; `field` and `reason` are left out when empty."""
+    """The body. `type` is a path of the documentation; what is empty is left out.
+
+    `player_message` may be shown to a player, everything else is for whoever runs the casino.
+    """
 
     type: str
     title: str
@@ -30,6 +33,7 @@ class Problem(Struct, frozen=True, omit_defaults=True, kw_only=True):
     correlation_id: str
     field: str | None = None
     reason: str | None = None
+    player_message: str | None = None
 
 
 def render_problem(error: CroupierError, correlation_id: str, headers: Headers = ()) -> Reply:
@@ -46,6 +50,7 @@ def render_problem(error: CroupierError, correlation_id: str, headers: Headers =
         correlation_id=correlation_id,
         field=error.field,
         reason=error.reason,
+        player_message=kind.player_message,
     )
     return Reply(kind.status, _ENCODER.encode(problem), (CONTENT_TYPE, *_retry_after(error), *headers))
 

@@ -16,6 +16,7 @@ from croupier.operator.deps import LaunchRecord, OperatorDeps, OperatorKey, Oper
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
 from croupier.providers.arrival import BodyLimits
+from croupier.providers.breakers.desk import Breakers
 from croupier.providers.client import ProviderClient
 from croupier.providers.contract import Adapter, ProviderAccount
 from croupier.providers.strict_json import JsonLimits
@@ -46,6 +47,7 @@ def build_operator_app(
     observe: Callable[[OperatorRecord], None],
     observe_launch: Callable[[LaunchRecord], None],
     note_signed: Callable[[str, str], None],
+    breakers: Breakers,
 ) -> OperatorEdge:
     """Build the operator API; close the result when the process ends."""
     limits = config.limits
@@ -58,6 +60,7 @@ def build_operator_app(
         contracts=ContractBook(config.contracts),
         accounts=accounts,
         launches=launches,
+        breakers=breakers,
         ids=ids,
         now=now,
         keys=tuple(

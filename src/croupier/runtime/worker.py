@@ -26,6 +26,7 @@ from croupier.operator.deps import LaunchRecord, OperatorRecord
 from croupier.providers.arrival import BodyLimits
 from croupier.providers.callbacks import Callbacks, CallRecord, Edge, EdgeLimits
 from croupier.providers.strict_json import JsonLimits
+from croupier.runtime.breaker_work import build_breakers
 from croupier.runtime.config import Config, load_config
 from croupier.runtime.database import app_settings, connect_app, create_pool
 from croupier.runtime.live_keys import LiveAccounts
@@ -190,6 +191,8 @@ class Worker:
         keys = await worker_keys.start(row["owner"] for row in used)
         accounts = worker_keys.accounts
         self._lanes.start()
+        breakers = build_breakers(self._config, pool, self._ids, _now, self._metrics.breakers)
+        await breakers.look()
         operator = build_operator_app(
             self._config,
             keys,
@@ -201,7 +204,9 @@ class Worker:
             observe=self._observe_request,
             observe_launch=self._observe_launch,
             note_signed=accounts.note_signed,
+            breakers=breakers,
         )
+        following = asyncio.create_task(breakers.follow(), name="breakers")
         intake = self._intake(accounts, pool)
         intake.start()
         app = _route(self._callbacks(accounts, pool), intake, operator.app, pool)
@@ -232,6 +237,8 @@ class Worker:
         await intake.drain()
         await self._lanes.drain()
         await operator.close()
+        following.cancel()
+        await breakers.look()
         await worker_keys.finish()
         pool.terminate()
         watch.cancel()

@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from croupier.telemetry.breaker_metrics import BreakerMetrics
 from croupier.telemetry.inbox_metrics import InboxMetrics
 from croupier.telemetry.key_metrics import KeyMetrics
 from croupier.telemetry.oddities import OddityMetrics
@@ -105,6 +106,7 @@ class Metrics:
             registry=self.registry,
         )
         self._build = _build_gauge(self.registry)
+        self.breakers = BreakerMetrics(environment, self.registry)
         self.inbox = InboxMetrics(environment, self.registry)
         self.keys = KeyMetrics(environment, self.registry)
         self.oddities = OddityMetrics(environment, self.registry)

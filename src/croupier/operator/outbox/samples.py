@@ -111,7 +111,7 @@ def _breaker_opened(now: datetime) -> EventData:
     return BreakerOpened(
         provider="sandbox",
         operation="launch",
-        cause="timeout",
+        cause="5 of 10 calls failed",
         failures=5,
         opened_at=now,
         retry_at=now + timedelta(seconds=30),

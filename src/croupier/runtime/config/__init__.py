@@ -9,6 +9,7 @@ from croupier.runtime.config.keys import (
     resolve_keys,
 )
 from croupier.runtime.config.loading import load_config
+from croupier.runtime.config.outbound import Breakers
 from croupier.runtime.config.outbox_keys import find_unusable_outbox, read_webhook_key, resolve_outbox
 from croupier.runtime.config.problems import ConfigProblems, Problem
 from croupier.runtime.config.queues import Inbox, Outbox, OutboxEndpoint
@@ -39,6 +40,7 @@ __all__ = [
     "EMBEDDED",
     "ApiKey",
     "AssetEntry",
+    "Breakers",
     "Config",
     "ConfigProblems",
     "Contract",

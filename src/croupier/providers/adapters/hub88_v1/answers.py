@@ -84,6 +84,7 @@ ERRORS: Final[dict[ErrorKind, str]] = {
     errors.REQUEST_TIMEOUT: UNKNOWN,
     errors.IN_FLIGHT: UNKNOWN,
     errors.OVERLOADED: UNKNOWN,
+    errors.PROVIDER_UNAVAILABLE: UNKNOWN,
     errors.BACKLOGGED: UNKNOWN,
     errors.UNAVAILABLE: UNKNOWN,
     errors.INTERNAL: UNKNOWN,

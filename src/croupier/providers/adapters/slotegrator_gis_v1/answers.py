@@ -79,6 +79,7 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "contract_missing": (FINAL, _NOT_DONE),
     "backlogged": (UNDECIDED, _AGAIN),
     "overloaded": (UNDECIDED, _AGAIN),
+    "provider_unavailable": (UNDECIDED, _AGAIN),
     "unavailable": (UNDECIDED, _AGAIN),
     "internal": (UNDECIDED, _AGAIN),
 }

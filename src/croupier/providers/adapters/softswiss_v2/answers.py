@@ -99,6 +99,7 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "contract_missing": (FINAL, "405"),
     "backlogged": (UNDECIDED, "503"),
     "overloaded": (UNDECIDED, "503"),
+    "provider_unavailable": (UNDECIDED, "503"),
     "unavailable": (UNDECIDED, "503"),
     "internal": (UNDECIDED, "500"),
 }

@@ -91,6 +91,7 @@ ERRORS: Final[dict[str, tuple[int, wire.ErrorReply]]] = {
     "contract_missing": (FINAL, REFUSED),
     "backlogged": (UNDECIDED, FAILED),
     "overloaded": (UNDECIDED, FAILED),
+    "provider_unavailable": (UNDECIDED, FAILED),
     "unavailable": (UNDECIDED, FAILED),
     "internal": (UNDECIDED, FAILED),
 }

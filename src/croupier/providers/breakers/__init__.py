@@ -1,0 +1,1 @@
+"""Circuit breakers: one for each endpoint of a provider, shared by every process of the deployment."""

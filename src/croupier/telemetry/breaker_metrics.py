@@ -1,0 +1,28 @@
+"""What is told of the breakers of providers' endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Gauge
+
+LEVELS: Final[Mapping[str, int]] = {"closed": 0, "half_open": 1, "open": 2}
+
+
+class BreakerMetrics:
+    """How the breakers stand. Providers and operations are configured names: they are few."""
+
+    def __init__(self, environment: str, registry: CollectorRegistry) -> None:
+        self._environment = environment
+        self._state = Gauge(
+            "croupier_breaker_state",
+            "Breakers of providers' endpoints: 0 closed, 1 half open, 2 open",
+            ("environment", "provider", "operation"),
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+
+    def note_state(self, *, provider: str, operation: str, state: str) -> None:
+        """How a breaker stands now."""
+        self._state.labels(self._environment, provider, operation).set(LEVELS[state])
