@@ -1,10 +1,13 @@
 """The catalogue of errors: total, unambiguous, and honest about what happened to money."""
 
+from pathlib import Path
+
 import pytest
 
 from croupier import errors
 from croupier.errors import CATALOGUE, CroupierError, ErrorKind, MoneyMoved, Retry
 from croupier.moneypath import outcomes
+from croupier.operator.error_catalogue import PAGE, WHAT_MONEY_DID, WHAT_TO_DO, render_errors_page
 
 KINDS = [pytest.param(kind, id=kind.code) for kind in CATALOGUE.values()]
 PUBLISHED = [
@@ -97,3 +100,23 @@ def test_an_error_says_what_was_wrong_this_time():
 
 def test_a_violation_is_not_an_error_of_the_catalogue():
     assert not issubclass(errors.Violation, CroupierError)
+
+
+def test_every_class_and_every_word_about_money_is_explained() -> None:
+    assert set(WHAT_TO_DO) == set(Retry)
+    assert set(WHAT_MONEY_DID) == set(MoneyMoved)
+
+
+def test_the_reference_page_is_current() -> None:
+    written = (Path(__file__).parents[2] / PAGE).read_text(encoding="utf-8")
+    assert written == render_errors_page(), "write it again: python -m croupier.cli.reference"
+    assert all(f"| `{code}` |" in written for code in CATALOGUE)
+
+
+def test_what_a_player_is_shown_names_no_machinery() -> None:
+    """A player's text says nothing of providers, sessions, breakers or codes."""
+    for kind in CATALOGUE.values():
+        text = (kind.player_message or "").lower()
+        assert not [
+            word for word in ("provider", "session", "breaker", "error", "launch", kind.code) if word in text
+        ]

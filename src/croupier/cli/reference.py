@@ -11,6 +11,8 @@ import typer
 from typer.main import get_command
 
 from croupier.cli.main import app
+from croupier.operator.error_catalogue import PAGE as ERRORS_PAGE
+from croupier.operator.error_catalogue import render_errors_page
 from croupier.operator.outbox.catalogue import PAGE as EVENTS_PAGE
 from croupier.operator.outbox.catalogue import render_page as render_events_page
 from croupier.runtime.config.reference import PAGE as CONFIGURATION_PAGE
@@ -120,6 +122,7 @@ def main() -> None:
         (PAGE, render_reference(app)),
         (CONFIGURATION_PAGE, render_configuration_reference()),
         (EVENTS_PAGE, render_events_page()),
+        (ERRORS_PAGE, render_errors_page()),
     )
     for page, text in pages:
         Path(page).write_text(text, encoding="utf-8")

@@ -14,6 +14,7 @@ from litestar.openapi import OpenAPIConfig
 from croupier import __version__
 from croupier.errors import CATALOGUE, ErrorKind
 from croupier.operator.bodies import CashBody, CloseBody, LiftBody, OpenSessionBody, RestrictionBody
+from croupier.operator.error_catalogue import WHAT_MONEY_DID, WHAT_TO_DO
 from croupier.operator.intake import MAX_IDEMPOTENCY_KEY, OperatorRequest
 from croupier.operator.permissions import PERMISSIONS
 from croupier.providers.problem import Problem
@@ -110,10 +111,13 @@ def render_error_page(kind: ErrorKind) -> str:
     """What one kind of error means; problems name this page as their type."""
     rows = {
         "status": str(kind.status),
-        "money moved": kind.money_moved.value,
-        "what to do": kind.retry.value.replace("_", " "),
+        "about money": WHAT_MONEY_DID[kind.money_moved],
+        "what to do": WHAT_TO_DO[kind.retry],
+        "for the player": kind.player_message or "",
     }
-    cells = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in rows.items())
+    cells = "".join(
+        f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in rows.items() if value
+    )
     return _page(
         kind.code, f"<h1><code>{kind.code}</code></h1><p>{escape(kind.title)}.</p><table>{cells}</table>"
     )
