@@ -55,7 +55,10 @@ KEYS = (
 
 @dataclass
 class Studio:
-    """Answers launches by its script: ok, refuse, hang, drop, garbage, redirect, flood; without one, ok."""
+    """Answers launches by its script: ok, refuse, hang, drop, garbage, redirect, flood, busy and what Retry-After says.
+
+    Without a script, ok.
+    """
 
     script: deque[str] = field(default_factory=deque)
     address: str = ""
@@ -71,6 +74,9 @@ class Studio:
         match self.script.popleft() if self.script else "ok":
             case "refuse":
                 return web.json_response({"code": "game_closed"}, status=422)
+            case str() as word if word.startswith("busy"):
+                asked = word.removeprefix("busy").strip()
+                return web.Response(status=503, headers={"Retry-After": asked} if asked else None)
             case "hang":
                 await self.released.wait()
             case "drop":

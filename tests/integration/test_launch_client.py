@@ -11,7 +11,7 @@ import pytest
 from operator_house import Studio, account_at, open_studio
 
 from croupier.providers.adapters.croupier_v1 import ADAPTER
-from croupier.providers.client import ClientLimits, ProviderClient
+from croupier.providers.client import ClientLimits, NotSent, ProviderClient
 from croupier.providers.contract import LaunchAnswer, Launched, LaunchOrder, LaunchRefused, LaunchUnknown
 
 ORDER = LaunchOrder(
@@ -85,3 +85,83 @@ async def test_a_closed_client_opens_a_new_pool_when_it_is_asked_again(
     await ask(client, studio.address)
     await client.close()
     assert isinstance(await ask(client, studio.address), Launched)
+
+
+async def earn(client: ProviderClient, studio: Studio, retries: int = 1) -> None:
+    """So many calls that a retry may be spent afterwards."""
+    await asyncio.gather(*(ask(client, studio.address) for _ in range(10 * retries)))
+    studio.seen.clear()
+    studio.headers.clear()
+
+
+@pytest.mark.parametrize("fault", ["drop", "busy", "busy 0"])
+async def test_what_may_pass_is_tried_again_signed_anew_under_the_same_session(
+    studio: Studio, client: ProviderClient, fault: str
+) -> None:
+    await earn(client, studio)
+    studio.script.append(fault)
+    assert isinstance(await ask(client, studio.address), Launched)
+    assert [one["session_id"] for one in studio.seen] == [ORDER.session_id] * 2
+    assert len({head["authorization"] for head in studio.headers}) == 2
+
+
+@pytest.mark.parametrize("fault", ["garbage", "redirect", "flood", "refuse"])
+async def test_what_will_not_pass_is_not_tried_again(
+    studio: Studio, client: ProviderClient, fault: str
+) -> None:
+    await earn(client, studio)
+    studio.script.append(fault)
+    assert not isinstance(await ask(client, studio.address), Launched)
+    assert len(studio.seen) == 1
+
+
+@pytest.mark.parametrize("asked", ["3600", "9" * 400, "Fri, 01 Jan 2100 00:00:00 GMT"])
+async def test_a_provider_that_asks_for_longer_than_there_is_gets_no_second_call(
+    studio: Studio, client: ProviderClient, asked: str
+) -> None:
+    await earn(client, studio)
+    studio.script.append(f"busy {asked}")
+    assert isinstance(await ask(client, studio.address), LaunchUnknown)
+    assert len(studio.seen) == 1
+
+
+async def test_all_attempts_together_keep_the_deadline_of_one(studio: Studio, client: ProviderClient) -> None:
+    await earn(client, studio)
+    studio.script.extend(["drop", "hang"])
+    begun = asyncio.get_running_loop().time()
+    assert await ask(client, studio.address) == LaunchUnknown("timeout")
+    assert len(studio.seen) == 2
+    assert asyncio.get_running_loop().time() - begun < 1.5, "two deadlines of half a second would be one"
+
+
+async def test_a_second_attempt_that_reaches_nobody_is_unknown_because_the_first_may_have_arrived(
+    studio: Studio, client: ProviderClient
+) -> None:
+    await earn(client, studio, retries=2)
+    studio.script.append("drop")
+    sent = client.send_request
+
+    async def first_only(*given: object, **named: object) -> object:
+        if studio.seen:
+            return NotSent("connect")
+        return await sent(*given, **named)  # type: ignore[arg-type]
+
+    client.send_request = first_only  # type: ignore[method-assign,assignment]
+    assert await ask(client, studio.address) == LaunchUnknown("unreachable")
+
+
+async def test_a_thousand_callers_whose_calls_fail_together_make_no_storm(studio: Studio) -> None:
+    """Amplification at most 1.1 (FT33)."""
+    told: list[int] = []
+    client = ProviderClient(
+        lambda: datetime.now(UTC),
+        ClientLimits(deadline_s=20.0),
+        note_budget=lambda provider, percent: told.append(percent),
+    )
+    studio.script.extend(["drop"] * 2_000)
+    answers = await asyncio.gather(*(ask(client, studio.address) for _ in range(1_000)))
+    await client.close()
+    assert {type(answer) for answer in answers} == {LaunchUnknown}
+    assert 1_000 <= len(studio.seen) <= 1_100
+    assert told
+    assert min(told) == 0

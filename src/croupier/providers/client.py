@@ -1,10 +1,13 @@
-"""Requests to providers: one bounded attempt each, judged by the adapter. Replies are untrusted input."""
+"""Requests to providers: bounded attempts, judged by the adapter. Replies are untrusted input."""
 
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections.abc import Callable
 from datetime import datetime
+from itertools import count
 from typing import Final
 
 import aiohttp
@@ -28,15 +31,23 @@ from croupier.providers.contract import (
     Reply,
     TransportFault,
 )
+from croupier.providers.persistence import (
+    RetryBudget,
+    RetrySettings,
+    may_pass,
+    plan_pause,
+    read_retry_after_s,
+)
 from croupier_signing import Key, random_nonce
 
 UNREACHABLE: Final = "unreachable"
 NOT_OFFERED: Final = "not_offered"
 NO_KEY_RETRY_S: Final = 5
+_JITTER: Final = random.Random()  # noqa: S311 (spreads retries, guards nothing)
 
 
 class ClientLimits(Struct, frozen=True, kw_only=True):
-    """The bounds of one attempt and of the pool; the shorter of this deadline and the adapter's counts.
+    """The bounds of one call and of the pool; the shorter of this deadline and the adapter's counts, retries included.
 
     `reply_bytes` bounds the answer to a launch, `list_bytes` the answer to a question, which may be a game list.
     """
@@ -46,6 +57,7 @@ class ClientLimits(Struct, frozen=True, kw_only=True):
     list_bytes: int = 8 * 1024 * 1024
     connections: int = 100
     connections_per_host: int = 16
+    retries: RetrySettings = RetrySettings()
 
 
 class NotSent(Struct, frozen=True, gc=False):
@@ -55,9 +67,10 @@ class NotSent(Struct, frozen=True, gc=False):
 
 
 class ProviderClient:
-    """Launches and questions: one pool, no redirects, no cookies, no compression, no retries.
+    """Launches and questions: one pool, no redirects, no cookies, no compression.
 
-    `note_signed` is told the provider account and the key of every request that is signed.
+    A launch is tried again within its deadline and its provider's budget; questions are not. `note_signed` is told the
+    provider account and the key of every request that is signed, `note_budget` how full a budget is, in percent.
     """
 
     def __init__(
@@ -65,10 +78,13 @@ class ProviderClient:
         now: Callable[[], datetime],
         limits: ClientLimits | None = None,
         note_signed: Callable[[str, str], None] = lambda provider, key_id: None,
+        note_budget: Callable[[str, int], None] = lambda provider, percent: None,
     ) -> None:
         self._now = now
         self._limits = limits or ClientLimits()
         self._note_signed = note_signed
+        self._note_budget = note_budget
+        self._budgets: dict[str, RetryBudget] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def launch(
@@ -80,19 +96,52 @@ class ProviderClient:
         traceparent: bytes | None = None,
         is_first: bool = True,
     ) -> LaunchAnswer:
-        """One signed attempt.
+        """Signed attempts under the same session, which a provider opens once however often it is asked.
 
-        When no connection comes about, a first attempt is refused (`unreachable`): the provider certainly has
-        no such session. A later attempt is unknown then, because an earlier one may have arrived. Raises
-        CroupierError (unavailable) while no key signs calls to the provider.
+        What may pass is tried again, each time signed anew, within the deadline of the whole and the provider's
+        budget. When no connection comes about, a first attempt is refused (`unreachable`): the provider certainly has
+        no such session. A later one is unknown then, because an earlier one may have arrived. Raises CroupierError
+        (unavailable) while no key signs calls to the provider.
         """
-        key = _signing_key(account)
-        request = adapter.build_launch(order, account, self._begin_attempt())
-        self._note_signed(account.id, key.id)
-        reply = await self.send_request(request, traceparent)
-        if isinstance(reply, NotSent):
-            return LaunchRefused(UNREACHABLE) if is_first else LaunchUnknown(UNREACHABLE)
-        return _absolute(adapter.read_launch(order, reply), account)
+        budget = self._budget_of(account.id)
+        budget.earn()
+        ends_at: float | None = None
+        for attempt in count(1):
+            key = _signing_key(account)
+            request = adapter.build_launch(order, account, self._begin_attempt())
+            ends_at = ends_at or time.monotonic() + min(request.deadline_s, self._limits.deadline_s)
+            self._note_signed(account.id, key.id)
+            reply = await self.send_request(request, traceparent, ends_at=ends_at)
+            if isinstance(reply, NotSent):
+                answer: LaunchAnswer = LaunchRefused(UNREACHABLE) if is_first else LaunchUnknown(UNREACHABLE)
+            else:
+                is_first = False
+                answer = _absolute(adapter.read_launch(order, reply), account)
+            pause_s = self._pause_s(answer, None if isinstance(reply, NotSent) else reply, attempt, ends_at)
+            if pause_s is None or not budget.spend():
+                break
+            await asyncio.sleep(pause_s)
+        self._note_budget(account.id, budget.remaining_percent)
+        return answer
+
+    def _budget_of(self, provider: str) -> RetryBudget:
+        return self._budgets.setdefault(provider, RetryBudget(self._limits.retries))
+
+    def _pause_s(
+        self, answer: LaunchAnswer, reply: Reply | TransportFault | None, attempt: int, ends_at: float
+    ) -> float | None:
+        """How long to wait before another attempt; None when there should be none."""
+        is_settled = isinstance(answer, Launched) or (isinstance(answer, LaunchRefused) and reply is not None)
+        retries = self._limits.retries
+        if is_settled or attempt >= retries.attempts or not may_pass(reply):
+            return None
+        return plan_pause(
+            attempt,
+            read_retry_after_s(reply, self._now()),
+            left_s=ends_at - time.monotonic(),
+            settings=retries,
+            chance=_JITTER.random(),
+        )
 
     async def ask(self, account: ProviderAccount, adapter: Adapter, question: Question) -> QuestionAnswer:
         """Ask once. A protocol without such a question refuses it (`not_offered`), whatever the account.
@@ -113,11 +162,22 @@ class ProviderClient:
         return Attempt(timestamp_s=int(self._now().timestamp()), nonce=random_nonce())
 
     async def send_request(
-        self, request: OutboundRequest, traceparent: bytes | None = None, *, reply_bytes: int | None = None
+        self,
+        request: OutboundRequest,
+        traceparent: bytes | None = None,
+        *,
+        reply_bytes: int | None = None,
+        ends_at: float | None = None,
     ) -> Reply | TransportFault | NotSent:
-        """Send once and read the reply within its bounds; every fault of transport becomes a value."""
+        """Send once and read the reply within its bounds; every fault of transport becomes a value.
+
+        `ends_at` is the end of the call that this is an attempt of, by the monotonic clock.
+        """
+        left_s = min(request.deadline_s, self._limits.deadline_s)
+        if ends_at is not None:
+            left_s = min(left_s, max(0.0, ends_at - time.monotonic()))
         try:
-            async with asyncio.timeout(min(request.deadline_s, self._limits.deadline_s)):
+            async with asyncio.timeout(left_s):
                 return await self._exchange(request, traceparent, reply_bytes or self._limits.reply_bytes)
         except TimeoutError:
             return TransportFault("timeout")

@@ -17,8 +17,9 @@ from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
 from croupier.providers.arrival import BodyLimits
 from croupier.providers.breakers.desk import Breakers
-from croupier.providers.client import ProviderClient
+from croupier.providers.client import ClientLimits, ProviderClient
 from croupier.providers.contract import Adapter, ProviderAccount
+from croupier.providers.persistence import RetrySettings
 from croupier.providers.strict_json import JsonLimits
 from croupier.runtime.config import Config, ContractBook, ResolvedKeys
 
@@ -47,11 +48,15 @@ def build_operator_app(
     observe: Callable[[OperatorRecord], None],
     observe_launch: Callable[[LaunchRecord], None],
     note_signed: Callable[[str, str], None],
+    note_budget: Callable[[str, int], None],
     breakers: Breakers,
 ) -> OperatorEdge:
     """Build the operator API; close the result when the process ends."""
     limits = config.limits
-    launches = ProviderClient(now, note_signed=note_signed)
+    retries = RetrySettings(attempts=config.retries.attempts, budget_percent=config.retries.budget_percent)
+    launches = ProviderClient(
+        now, ClientLimits(retries=retries), note_signed=note_signed, note_budget=note_budget
+    )
     deps = OperatorDeps(
         submit=submit,
         reads=OperatorReads(pool),

@@ -204,6 +204,7 @@ class Worker:
             observe=self._observe_request,
             observe_launch=self._observe_launch,
             note_signed=accounts.note_signed,
+            note_budget=self._metrics.breakers.note_budget,
             breakers=breakers,
         )
         following = asyncio.create_task(breakers.follow(), name="breakers")

@@ -1,4 +1,4 @@
-"""What is told of the breakers of providers' endpoints."""
+"""What is told of calls to providers: how their breakers stand, and what retries may still be spent."""
 
 from __future__ import annotations
 
@@ -22,6 +22,18 @@ class BreakerMetrics:
             registry=registry,
             multiprocess_mode="mostrecent",
         )
+
+        self._budget = Gauge(
+            "croupier_retry_budget_remaining_ratio",
+            "How full the emptiest process's budget of retries is, from 0 to 1",
+            ("environment", "provider"),
+            registry=registry,
+            multiprocess_mode="min",
+        )
+
+    def note_budget(self, provider: str, percent: int) -> None:
+        """How full a provider's budget of retries is in this process."""
+        self._budget.labels(self._environment, provider).set(percent / 100)
 
     def note_state(self, *, provider: str, operation: str, state: str) -> None:
         """How a breaker stands now."""

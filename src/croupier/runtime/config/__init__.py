@@ -9,7 +9,7 @@ from croupier.runtime.config.keys import (
     resolve_keys,
 )
 from croupier.runtime.config.loading import load_config
-from croupier.runtime.config.outbound import Breakers
+from croupier.runtime.config.outbound import Breakers, Retries
 from croupier.runtime.config.outbox_keys import find_unusable_outbox, read_webhook_key, resolve_outbox
 from croupier.runtime.config.problems import ConfigProblems, Problem
 from croupier.runtime.config.queues import Inbox, Outbox, OutboxEndpoint
@@ -59,6 +59,7 @@ __all__ = [
     "ProviderKey",
     "ProviderKeys",
     "ResolvedKeys",
+    "Retries",
     "Sandbox",
     "Telemetry",
     "Timeout",

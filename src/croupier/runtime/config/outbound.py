@@ -1,4 +1,4 @@
-"""The section of what is asked of providers: when their breakers open, and how they close."""
+"""The sections of what is asked of providers: when it is tried again, and when it is held back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,22 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from croupier.runtime.config.forms import Duration, seconds_of
+
+
+class Retries(Struct, frozen=True, forbid_unknown_fields=True):
+    """How often a call to a provider is tried, within its deadline, when a fault may pass."""
+
+    attempts: Annotated[
+        int, Meta(ge=1, le=5, description="Most attempts at one call; 1 tries nothing again.")
+    ] = 2
+    budget_percent: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100,
+            description="What retries may add to all calls to a provider, in percent, for each process.",
+        ),
+    ] = 10
 
 
 class Breakers(Struct, frozen=True, forbid_unknown_fields=True):

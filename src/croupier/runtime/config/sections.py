@@ -33,7 +33,7 @@ from croupier.runtime.config.forms import (
     seconds_of,
     text_form,
 )
-from croupier.runtime.config.outbound import Breakers
+from croupier.runtime.config.outbound import Breakers, Retries
 from croupier.runtime.config.queues import Inbox, Outbox
 from croupier.runtime.database import redact_url
 
@@ -334,6 +334,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     telemetry: Telemetry = field(default_factory=Telemetry)
     sandbox: Sandbox = field(default_factory=Sandbox)
     wallet: Wallet = field(default_factory=Wallet)
+    retries: Retries = field(default_factory=Retries)
     breakers: Breakers = field(default_factory=Breakers)
     inbox: Inbox = field(default_factory=Inbox)
     outbox: Outbox = field(default_factory=Outbox)
