@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from croupier.errors import NOT_ELIGIBLE, UNKNOWN_RESTRICTION, UNKNOWN_TARGET
+from croupier.errors import MALFORMED, NOT_ELIGIBLE, UNKNOWN_RESTRICTION, UNKNOWN_TARGET
 from croupier.play.session import State
 from model.calls import (
     NOW,
@@ -143,6 +143,13 @@ def test_lifting_is_once_and_of_ones_own():
         "key-2",
         "a mistake",
     )
+
+
+def test_what_would_have_ended_already_is_refused():
+    desk = open_desk()
+    refused = desk.refusal(restrict(until=NOW))
+    assert (refused.kind, refused.field) == (MALFORMED, "until")
+    assert desk.one(restrict(until=NOW + timedelta(microseconds=1))).is_approved
 
 
 def test_a_redo_places_one():

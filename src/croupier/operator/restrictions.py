@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct, structs
 
-from croupier.errors import MALFORMED, UNKNOWN_RESTRICTION, CroupierError
+from croupier.errors import UNKNOWN_RESTRICTION, CroupierError
 from croupier.ids import RESTRICTION, bucket_of, parse_id, render_id
 from croupier.moneypath.commands import CloseSession, LiftRestriction, Restrict
 from croupier.moneypath.decide.history import OURS
@@ -51,7 +50,6 @@ async def restrict_player(
     """
     exchange = request.exchange
     player = path_name("player_id", player_id)
-    _check_until(data.until, exchange.deps.now())
     command = Restrict(
         restriction_id=exchange.deps.ids.new(bucket_of(player)),
         player_id=player,
@@ -139,11 +137,6 @@ async def _close_the_rest(exchange: Exchange, player_id: str, kind: str) -> None
 def _caller_of(exchange: Exchange) -> str:
     assert exchange.caller is not None, "callers are proven before their requests are read"  # noqa: S101 (narrowing)
     return exchange.caller.key.id
-
-
-def _check_until(until: datetime | None, now: datetime) -> None:
-    if until is not None and until <= now:
-        raise CroupierError(MALFORMED, "until: it must be in the future, or left out", field="until")
 
 
 async def _load(exchange: Exchange, player_id: str, restriction_id: UUID) -> RestrictionView:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from croupier.errors import UNKNOWN_RESTRICTION, CroupierError
+from croupier.errors import MALFORMED, UNKNOWN_RESTRICTION, CroupierError
 from croupier.ids import RESTRICTION, render_id
 from croupier.moneypath.commands import Call, LiftRestriction, Restrict
 from croupier.moneypath.decide.verdict import Verdict, refuse
@@ -18,6 +18,9 @@ def decide_restrict(facts: Facts, call: Call, command: Restrict, stamp: Stamp) -
     outcome = Outcome(APPROVED, OK, render_id(RESTRICTION, command.restriction_id))
     if _find(facts, command.player_id, command) is not None:
         return Verdict(outcome=structs.replace(outcome, is_repeat=True))
+    if command.until is not None and command.until <= stamp.now:
+        # Here and not at the door: a repeat under its key is answered as before, however late it comes.
+        return refuse(CroupierError(MALFORMED, "until: it must be in the future, or left out", field="until"))
     placed = Restriction(
         bucket=call.bucket,
         player_id=command.player_id,
