@@ -83,6 +83,16 @@ class Replay(Struct, forbid_unknown_fields=True):
     digest_equal: bool
 
 
+class Breakers(Struct, forbid_unknown_fields=True):
+    provider: str
+    failed: Count
+    held_back: Count
+    calls_while_open: Count
+    others_opened: Count
+    recovered_in_s: float
+    changes: list[str]
+
+
 class Document(Struct):
     """What scripts may rely on; the demo says more than this, and never less."""
 
@@ -94,6 +104,7 @@ class Document(Struct):
     attacks: Attacks
     webhooks: Webhooks
     replay: Replay
+    breakers: Breakers
     sessions: dict[str, Count]
     latency_ms: Latency
     calls_per_second: float
@@ -229,6 +240,16 @@ def test_a_replay_of_everything_moved_nothing(demo_run: DemoRun) -> None:
     assert (replay.double_effects, replay.digest_equal) == (0, True)
 
 
+def test_a_provider_that_opens_no_games_is_left_alone_and_comes_back(demo_run: DemoRun) -> None:
+    told = demo_run.document.breakers
+    assert told.failed >= 10
+    assert (told.held_back, told.calls_while_open, told.others_opened) == (20, 0, 20)
+    assert told.recovered_in_s < 30
+    assert "closed → open" in told.changes[0]
+    assert "open → half_open" in told.changes[1]
+    assert f"{told.provider}: {told.failed} launches failed" in demo_run.printed
+
+
 def test_every_session_is_final(demo_run: DemoRun) -> None:
     assert set(demo_run.document.sessions) <= FINAL
     assert demo_run.document.sessions["settled"] >= PLAYERS
@@ -247,7 +268,7 @@ def test_the_ledger_sums_to_zero_and_clearing_is_empty(demo_run: DemoRun) -> Non
 
 
 def test_every_invariant_held(demo_run: DemoRun) -> None:
-    names = ("I1", "I2", "I3", "I4", "I5", "I7", "I8", "I10")
+    names = ("I1", "I2", "I3", "I4", "I5", "I7", "I8", "I10", "I12")
     assert demo_run.document.invariants == dict.fromkeys(names, "held")
 
 

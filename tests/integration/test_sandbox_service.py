@@ -244,12 +244,26 @@ async def test_the_control_api_sets_default_misbehaviour_and_takes_launches_down
     assert (await studio.ask("PUT", "/control", order))[1] == {
         "misbehaviour": {"duplicate": 100},
         "launch": {"mode": "unavailable"},
+        "failed_launches": {},
     }
     assert (await studio.launch(launch_body("p-2", "dice")))[0] == 503
     _, report = await studio.ask("POST", page, {"rounds": 1, "stake": "100"})
     assert report["faults"]["duplicate"] >= 2
     await studio.ask("PUT", "/control", {"launch": {"mode": "normal"}})
     assert (await studio.launch(launch_body("p-2", "dice")))[0] == 200
+
+
+async def test_launches_of_one_account_are_taken_down_alone_and_counted(studio: Studio) -> None:
+    _, shown = await studio.ask("GET", "/status")
+    (account, *_) = shown["accounts"]
+    fault = {"mode": "unavailable", "account": account}
+    await studio.ask("PUT", "/control", {"launch": fault})
+    assert (await studio.launch(launch_body("p-1", "dice")))[0] == 503
+    assert (await studio.ask("GET", "/control"))[1]["failed_launches"] == {account: 1}
+    await studio.ask("PUT", "/control", {"launch": fault | {"mode": "normal"}})
+    assert (await studio.launch(launch_body("p-1", "dice")))[0] == 200
+    unknown = {"launch": fault | {"account": "nobody"}}
+    assert (await studio.ask("PUT", "/control", unknown))[0] == 404
 
 
 async def test_a_launch_whose_reply_is_lost_is_found_by_the_next_one(studio: Studio) -> None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from croupier.cli import demo as demo_command
 from croupier.cli.main import app
 from croupier.cli.sandbox_accounts import read_accounts
+from croupier.demo.brownout import Brownout
 from croupier.demo.folder import point_at_sandbox, prepare_folder
 from croupier.demo.inbox import Replayed, read_replay
 from croupier.demo.platform import Platform, PlatformError
@@ -30,7 +31,7 @@ from croupier.settlement.audit import CheckResult, LedgerReport, LedgerTotals, R
 from croupier_signing import PrivateKey
 
 ASSETS = {"EUR": {"operator_cash": "-500", "player_wallet": "480", "operator_revenue": "20"}}
-INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I7", "I8", "I10")
+INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I7", "I8", "I10", "I12")
 
 
 def check(invariant: str, *, broken: bool = False) -> CheckResult:
@@ -89,6 +90,23 @@ def again(**changes: Any) -> dict[str, Any]:
     return {"replay_of_webhooks": msgspec.structs.replace(REPLAYED, **changes)}
 
 
+BROWNOUT = Brownout(
+    provider="softswiss",
+    failed=11,
+    held_back=20,
+    calls_while_open=0,
+    others_tried=20,
+    others_opened=20,
+    recovered_in_s=4.5,
+    changes=("closed → open: 10 of 10 calls failed",),
+)
+
+
+def brownout(**changes: Any) -> dict[str, Any]:
+    """Evidence with another brownout."""
+    return {"brownout": msgspec.structs.replace(BROWNOUT, **changes)}
+
+
 SOUND = Evidence(
     ledger=ledger(),
     replay=replayed(),
@@ -104,6 +122,7 @@ SOUND = Evidence(
     examples=(),
     webhooks=WEBHOOKS,
     replay_of_webhooks=REPLAYED,
+    brownout=BROWNOUT,
 )
 
 
@@ -174,6 +193,9 @@ def test_sound_evidence_holds_every_invariant_and_each_has_a_claim() -> None:
         ("I10", {"unresolved": 4}, "0 sessions, 4 calls and 0 webhooks"),
         ("I10", webhooks(undelivered=3), "3 webhooks"),
         ("I10", webhooks(pending=1, results={"applied": 6, "repeat": 2}), "1 webhooks"),
+        ("I12", brownout(calls_while_open=2), "2 calls were made while the breaker was open"),
+        ("I12", brownout(others_opened=17), "3 games of another provider did not open"),
+        ("I12", brownout(held_back=0), "nothing was held back"),
     ],
 )
 def test_one_fault_breaks_one_invariant_and_says_why(

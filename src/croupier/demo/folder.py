@@ -11,6 +11,12 @@ from croupier.demo.providers import add_providers
 from croupier.runtime.config import Config, load_config
 from croupier.runtime.config.starter import CONFIG_NAME, write_starter
 
+QUICK_BREAKERS: Final = """
+# A provider that failed is tried again while you watch; the default waits for longer.
+[breakers]
+open = "5s"
+"""
+
 QUICK_PARKING: Final = """
 # A webhook that cannot be processed is to be a dead letter while you watch; the default tries it for minutes.
 [inbox]
@@ -30,7 +36,10 @@ def prepare_folder(folder: Path, env: Mapping[str, str]) -> Config:
         write_starter(folder)
     config = load_config(path, env)
     text = path.read_text(encoding="utf-8")
-    added = add_providers(folder, config) + ("" if "\n[inbox]\n" in text else QUICK_PARKING)
+    added = add_providers(folder, config)
+    for section in (QUICK_PARKING, QUICK_BREAKERS):
+        name = section.splitlines()[2]
+        added += "" if f"\n{name}\n" in text else section
     wanted = point_at_sandbox(text + added, config.sandbox.listen)
     if wanted == text:
         return config

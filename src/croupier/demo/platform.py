@@ -46,6 +46,13 @@ class Platform:
         body = {"player_id": player_id, "game_id": game_id, "asset": asset, "country": country}
         return await self._post("/v1/sessions", body)
 
+    async def try_session(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Ask once for a session; status and body of whatever comes."""
+        assert self._http is not None, "use the platform as a context manager"  # noqa: S101 (narrowing)
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        async with self._http.post(self._base_url + "/v1/sessions", json=body, headers=headers) as reply:
+            return reply.status, await reply.json(content_type=None)
+
     async def close_session(self, session_id: str) -> None:
         """End play; the session settles when its rounds are closed."""
         await self._post(f"/v1/sessions/{session_id}/close", {"reason": "demo_finished"})

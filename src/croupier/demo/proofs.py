@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from croupier.demo.brownout import Brownout
 from croupier.demo.inbox import Replayed
 from croupier.ids import JOURNAL, parse_id
 from croupier.runtime.statements import load_statements
@@ -72,6 +73,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     examples: tuple[str, ...]
     webhooks: Webhooks
     replay_of_webhooks: Replayed
+    brownout: Brownout
 
 
 def judge(evidence: Evidence) -> dict[str, str]:
@@ -117,6 +119,7 @@ def judge(evidence: Evidence) -> dict[str, str]:
             f"{unfinished} sessions, {evidence.unresolved} calls and "
             f"{webhooks.undelivered + webhooks.pending} webhooks are open",
         ),
+        "I12": _verdict(len(evidence.brownout.faults), "; ".join(evidence.brownout.faults)),
     }
 
 

@@ -14,6 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from croupier.demo.brownout import brown_out, choose_sick
 from croupier.demo.inbox import Inbox
 from croupier.demo.outage import count_webhooks, weather
 from croupier.demo.platform import Platform
@@ -71,7 +72,7 @@ class Demo:
             started = time.monotonic()
             play = await self._play_with_progress(platform, studio)
             played_s = time.monotonic() - started
-            evidence = await self._gather(play, studio, http)
+            evidence = await self._gather(play, platform, studio, http)
         summary = build_summary(
             self._settings,
             play.reports,
@@ -131,12 +132,16 @@ class Demo:
             self._console.print(f"killing worker {worker.pid} (SIGKILL) while it serves")
             os.kill(worker.pid, signal.SIGKILL)
 
-    async def _gather(self, play: Play, studio: Studio, http: aiohttp.ClientSession) -> Evidence:
+    async def _gather(
+        self, play: Play, platform: Platform, studio: Studio, http: aiohttp.ClientSession
+    ) -> Evidence:
         connection = await connect_app(self.deployment.supervisor.database_url)
         try:
             inbox = Inbox(connection, self._folder / CONFIG_NAME)
             self._console.print(f"{NATIVE.id} is back: its webhooks arrive all at once")
             storm = await weather(connection, studio, inbox, seed=self._settings.seed)
+            self._console.print(f"{choose_sick().id} opens no games for a while")
+            brownout = await brown_out(platform, studio, connection, self._run)
             unresolved = await studio.settle_unresolved()
             sessions = await self._wait_final(connection)
             self._console.print("redriving dead letters, replaying every webhook")
@@ -161,6 +166,7 @@ class Demo:
                 examples=(*play.examples(), *webhooks.examples)[:MOST_EXAMPLES],
                 webhooks=webhooks,
                 replay_of_webhooks=replayed,
+                brownout=brownout,
             )
         finally:
             await connection.close()

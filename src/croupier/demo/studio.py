@@ -58,6 +58,19 @@ class Studio:
                 break
         return left
 
+    async def fail_launches(self, account: str, *, seconds: int) -> None:
+        """From now on launches at an account are answered with 503."""
+        launch = {"mode": "unavailable", "for_s": seconds, "account": account}
+        await self._ask("PUT", "/control", {"launch": launch})
+
+    async def mend_launches(self, account: str) -> None:
+        """Launches at an account are answered again."""
+        await self._ask("PUT", "/control", {"launch": {"mode": "normal", "account": account}})
+
+    async def count_failed_launches(self, account: str) -> int:
+        """How many launches have reached an account and failed."""
+        return int((await self._ask("GET", "/control"))["failed_launches"].get(account, 0))
+
     async def _ask(self, method: str, path: str, order: dict[str, Any] | None = None) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=STORM_S)
         async with self._http.request(

@@ -9,6 +9,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from croupier.demo.brownout import Brownout
 from croupier.demo.inbox import Replayed
 from croupier.demo.proofs import HELD, Evidence, Webhooks, judge
 from croupier.demo.settings import NATIVE, DemoSettings
@@ -75,6 +76,7 @@ def build_summary(
         "attacks": {"planted": evidence.planted, "refused": evidence.refused},
         "webhooks": _webhooks(evidence.webhooks),
         "replay": _replay(evidence.replay_of_webhooks, totals.assets),
+        "breakers": _breakers(evidence.brownout),
         "sessions": evidence.sessions,
         "latency_ms": {"p50": _ms(percentile(latencies, 50)), "p99": _ms(percentile(latencies, 99))},
         "calls_per_second": round(calls / played_s) if played_s > 0 else 0,
@@ -117,6 +119,18 @@ def _replay(replayed: Replayed, assets: Iterable[str]) -> dict[str, Any]:
         "moved": {asset: replayed.moved.get(asset, "0") for asset in assets},
         "double_effects": replayed.double_effects,
         "digest_equal": replayed.digest_equal,
+    }
+
+
+def _breakers(brownout: Brownout) -> dict[str, Any]:
+    return {
+        "provider": brownout.provider,
+        "failed": brownout.failed,
+        "held_back": brownout.held_back,
+        "calls_while_open": brownout.calls_while_open,
+        "others_opened": brownout.others_opened,
+        "recovered_in_s": brownout.recovered_in_s,
+        "changes": list(brownout.changes),
     }
 
 
@@ -168,6 +182,8 @@ def tell(summary: dict[str, Any], assets: AssetRegistry, console: Console) -> No
     console.print(_attack_table(summary["attacks"]))
     console.rule("[bold]What came by webhook")
     _tell_webhooks(summary["webhooks"], summary["replay"], console)
+    console.rule("[bold]A provider that opened no games")
+    _tell_breakers(summary["breakers"], console)
     console.rule("[bold]Where every cent is")
     console.print(_money_table(summary["ledger"]["assets"], assets))
     console.rule("[bold]Invariants")
@@ -187,6 +203,7 @@ CLAIMS: Final = {
     "I7": "any order of calls and webhooks ends in the same books",
     "I8": "every forged, stale, replayed or tampered request was refused",
     "I10": "every session is final and nothing is undecided",
+    "I12": "a sick provider was left alone, and no other was touched",
 }
 
 
@@ -210,6 +227,16 @@ def _tell_webhooks(webhooks: dict[str, Any], replay: dict[str, Any], console: Co
         f"{replay['double_effects']} double effects, "
         f"ledger digest {'equal' if replay['digest_equal'] else '[red]different[/]'}"
     )
+
+
+def _tell_breakers(breakers: dict[str, Any], console: Console) -> None:
+    console.print(
+        f"{breakers['provider']}: {breakers['failed']} launches failed, then {breakers['held_back']} were held back "
+        f"and {breakers['calls_while_open']} calls made; meanwhile {breakers['others_opened']} games of another "
+        f"provider opened; launched again {breakers['recovered_in_s']:.1f} s after it was mended"
+    )
+    for change in breakers["changes"]:
+        console.print(f"     {change}")
 
 
 def _listed(counts: dict[str, int]) -> str:

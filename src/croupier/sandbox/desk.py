@@ -68,11 +68,11 @@ class Desk:
             visit = await _read_visit(request, tail)
             self._admit(lambda: self.wire.admit_games(visit))
             return _json(self.wire.render_games({str(game): name for game, name in GAMES.items()}))
-        await self._control.stumble(self.house.client.stopping)
+        await self._control.stumble(self.wire.account.id, self.house.client.stopping)
         visit = await _read_visit(request, tail)
         launch = self._admit(lambda: self.wire.read_launch(visit))
         session = self._open(launch)
-        if self._control.launch_mode == "lose_reply" and request.transport is not None:
+        if self._control.launch_mode(self.wire.account.id) == "lose_reply" and request.transport is not None:
             request.transport.abort()
         return _json(self.wire.render_launched(launch, address, f"/play/{session.token}"))
 

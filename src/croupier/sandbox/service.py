@@ -218,6 +218,9 @@ class SandboxService:
     async def _change_control(self, request: web.Request) -> web.StreamResponse:
         order = _decode(await _read_json(request), ControlOrder)
         rates = None if order.misbehaviour is None else _rates(order.misbehaviour)
+        named = None if order.launch is None else order.launch.account
+        if named is not None and named not in self._desks:
+            raise Refusal(404, "unknown_account", f"the accounts are {', '.join(self._desks)}")
         self._control.apply(rates, order.launch)
         return _json(self._control.render())
 
