@@ -15,9 +15,15 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from croupier.runtime.database import with_database
 from croupier.runtime.embedded import EmbeddedServer
+from model.seeds import REPEATABLE
+
+# Every generated test runs so, whatever else it sets: none is judged by how busy the machine is.
+settings.register_profile("repeatable", REPEATABLE)
+settings.load_profile("repeatable")
 
 RUN_FOLDER_VARIABLE = "CROUPIER_TEST_RUN_FOLDER"
 IS_SESSION_OWNER = pytest.StashKey[bool]()

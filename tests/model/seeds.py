@@ -13,4 +13,4 @@ REPEATABLE: Final = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-"""Parent of the settings of every generated test here."""
+"""What every generated test inherits: the profile that `conftest` loads, and the parent of settings of their own."""
