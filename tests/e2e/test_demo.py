@@ -244,7 +244,9 @@ def test_a_provider_that_opens_no_games_is_left_alone_and_comes_back(demo_run: D
     told = demo_run.document.breakers
     # Half of the ten calls that a window needs at least: the others may have been launches of the play before.
     assert told.failed >= 5
-    assert (told.held_back, told.calls_while_open, told.others_opened) == (20, 0, 20)
+    # On a machine that is very busy the provider is tried again before all twenty were held back.
+    assert 15 <= told.held_back <= 20
+    assert (told.calls_while_open, told.others_opened) == (0, 20)
     assert told.recovered_in_s < 30
     assert "closed → open" in told.changes[0]
     assert "open → half_open" in told.changes[1]

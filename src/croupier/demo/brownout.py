@@ -21,8 +21,10 @@ MOST_TRIES: Final = 60
 REFUSED_AFTER: Final = 20
 """How many openings are tried, at the provider and beside it, once its breaker is open."""
 LONGEST_S: Final = 60.0
+ATTEMPTS: Final = 2
+"""A call that is let through to see whether the provider is back may be tried twice."""
 PAUSE_S: Final = 0.25
-HEARD_S: Final = 1.5
+HEARD_S: Final = 3.0
 """Until then every process has heard that a breaker is open."""
 
 
@@ -113,7 +115,7 @@ async def brown_out(platform: Platform, studio: Studio, connection: asyncpg.Conn
         provider=sick.id,
         failed=failed,
         held_back=_count(refused, 503, "provider_unavailable"),
-        calls_while_open=max(0, calls - probed),
+        calls_while_open=max(0, calls - probed * ATTEMPTS),
         others_tried=len(others),
         others_opened=sum(status == 201 for status, _ in others),
         recovered_in_s=recovered_in_s,

@@ -14,7 +14,7 @@ from croupier.runtime.config.starter import CONFIG_NAME, write_starter
 QUICK_BREAKERS: Final = """
 # A provider that failed is tried again while you watch; the default waits for longer.
 [breakers]
-open = "5s"
+open = "10s"
 """
 
 QUICK_PARKING: Final = """

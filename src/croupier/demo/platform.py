@@ -47,11 +47,18 @@ class Platform:
         return await self._post("/v1/sessions", body)
 
     async def try_session(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Ask once for a session; status and body of whatever comes."""
+        """Ask for a session; status and body of whatever is answered, whether it is good or not."""
         assert self._http is not None, "use the platform as a context manager"  # noqa: S101 (narrowing)
-        headers = {"Idempotency-Key": uuid.uuid4().hex}
-        async with self._http.post(self._base_url + "/v1/sessions", json=body, headers=headers) as reply:
-            return reply.status, await reply.json(content_type=None)
+        headers, url = {"Idempotency-Key": uuid.uuid4().hex}, self._base_url + "/v1/sessions"
+        said = "no answer"
+        for _ in range(TRIES):
+            try:
+                async with self._http.post(url, json=body, headers=headers) as reply:
+                    return reply.status, await reply.json(content_type=None)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                said = repr(error)
+            await asyncio.sleep(WAIT_S)
+        raise PlatformError(f"POST /v1/sessions is not answered after {TRIES} tries: {said}")
 
     async def close_session(self, session_id: str) -> None:
         """End play; the session settles when its rounds are closed."""
