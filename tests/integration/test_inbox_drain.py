@@ -397,6 +397,27 @@ async def test_workers_whose_clocks_are_off_by_minutes_do_everything_once(
     await require_sound_books(inbox.url)
 
 
+async def test_what_a_lane_decides_again_because_a_commit_was_not_answered_still_says_what_it_moved(
+    inbox: InboxDesk,
+) -> None:
+    async with open_desk(inbox.url) as desk:
+        seat = await desk.seat("player-1")
+        won = jackpot(seat.session_id, seat.player_id, "j-1", 5, round_id="r1")
+        (id_,) = await inbox.put(inbox.mailbox.make("jackpot.won", won))
+
+        async def submit(call: Any) -> Any:
+            # The lane's own redo: the same request once more, because nobody can tell whether it was committed.
+            await desk.lanes.submit(call)
+            return await desk.lanes.submit(call)
+
+        await inbox.drain(inbox.edge(submit))
+        assert await balance_of(inbox.url, seat.player_id) == 1_005
+    result = await inbox.result(id_)
+    assert result is not None
+    assert (result["result"], result["moved"]) == ("applied", 5)
+    await require_sound_books(inbox.url)
+
+
 async def test_a_worker_that_is_told_to_stop_finishes_what_is_being_decided_and_takes_nothing_more(
     inbox: InboxDesk, wait_until: WaitUntil
 ) -> None:

@@ -167,8 +167,13 @@ async def park_deliveries(connection: Connection, ends: Sequence[tuple[Claimed, 
 
 
 def _moved(claimed: Claimed, end: Finish) -> int | None:
-    """What a decision that may be somebody's redo has moved is known to the ledger only."""
-    return None if claimed.fence > 1 and end.journal_id is not None else end.moved
+    """What was moved; None where only the ledger knows.
+
+    A decision may be the redo of another worker's, or of its own lane's whose commit was not answered: then it is read
+    from its reference, which does not say.
+    """
+    is_redo = claimed.fence > 1 or end.moved == 0
+    return None if is_redo and end.journal_id is not None else end.moved
 
 
 def _place(pair: tuple[Claimed, Any]) -> Any:

@@ -33,7 +33,8 @@ INSERT INTO delivery_result (bucket, id, replay, provider, result, code, detail,
 SELECT g.bucket, g.id, '00000000-0000-0000-0000-000000000000', g.provider, g.result, g.code, g.detail, g.journal_id,
        g.asset, coalesce(g.moved, (SELECT sum(p.amount) FROM posting p
                                     WHERE g.result = 'applied' AND p.entry_id = g.journal_id AND p.kind = 'player_wallet'
-                                      AND p.bucket = get_byte(uuid_send(g.journal_id), 15)::smallint)),
+                                      AND p.bucket = get_byte(uuid_send(g.journal_id), 15)::smallint),
+                                CASE WHEN g.result = 'applied' AND g.journal_id IS NOT NULL THEN 0 END),
        g.attempts, $10
   FROM gone g
 ON CONFLICT DO NOTHING;
