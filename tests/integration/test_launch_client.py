@@ -150,6 +150,17 @@ async def test_a_second_attempt_that_reaches_nobody_is_unknown_because_the_first
     assert await ask(client, studio.address) == LaunchUnknown("unreachable")
 
 
+@pytest.mark.parametrize("fault", ["drop", "busy"])
+async def test_a_refusal_after_an_attempt_that_may_have_arrived_is_unknown(
+    studio: Studio, client: ProviderClient, fault: str
+) -> None:
+    """What nobody can tell must not become a failed session by a retry that nobody asked for."""
+    await earn(client, studio)
+    studio.script.extend([fault, "refuse"])
+    assert await ask(client, studio.address) == LaunchUnknown("game_closed")
+    assert len(studio.seen) == 2
+
+
 async def test_a_thousand_callers_whose_calls_fail_together_make_no_storm(studio: Studio) -> None:
     """Amplification at most 1.1 (FT33)."""
     told: list[int] = []

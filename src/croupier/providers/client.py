@@ -31,7 +31,7 @@ from croupier.providers.contract import (
     Reply,
     TransportFault,
 )
-from croupier.providers.persistence import (
+from croupier.providers.retries import (
     RetryBudget,
     RetrySettings,
     may_pass,
@@ -100,12 +100,14 @@ class ProviderClient:
 
         What may pass is tried again, each time signed anew, within the deadline of the whole and the provider's
         budget. When no connection comes about, a first attempt is refused (`unreachable`): the provider certainly has
-        no such session. A later one is unknown then, because an earlier one may have arrived. Raises CroupierError
-        (unavailable) while no key signs calls to the provider.
+        no such session. A later one is unknown then, because an earlier one may have arrived; so is a refusal that
+        follows an attempt of which nobody can tell. Raises CroupierError (unavailable) while no key signs calls to the
+        provider.
         """
         budget = self._budget_of(account.id)
         budget.earn()
         ends_at: float | None = None
+        may_have_arrived = False
         for attempt in count(1):
             key = _signing_key(account)
             request = adapter.build_launch(order, account, self._begin_attempt())
@@ -117,6 +119,10 @@ class ProviderClient:
             else:
                 is_first = False
                 answer = _absolute(adapter.read_launch(order, reply), account)
+                if may_have_arrived and isinstance(answer, LaunchRefused):
+                    # It may be refused because the attempt before opened it.
+                    answer = LaunchUnknown(answer.reason)
+                may_have_arrived = may_have_arrived or isinstance(answer, LaunchUnknown)
             pause_s = self._pause_s(answer, None if isinstance(reply, NotSent) else reply, attempt, ends_at)
             if pause_s is None or not budget.spend():
                 break

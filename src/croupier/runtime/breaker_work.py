@@ -12,7 +12,7 @@ from croupier.providers.breakers.desk import Breakers
 from croupier.providers.breakers.machine import Breaker, BreakerSettings
 from croupier.providers.breakers.store import Endpoint
 from croupier.runtime.config import Config
-from croupier.telemetry.breaker_metrics import BreakerMetrics
+from croupier.telemetry.outbound_metrics import OutboundMetrics
 
 
 def breaker_settings(config: Config) -> BreakerSettings:
@@ -32,7 +32,7 @@ def breaker_settings(config: Config) -> BreakerSettings:
 
 
 def build_breakers(
-    config: Config, pool: asyncpg.Pool, ids: IdSource, now: Callable[[], datetime], metrics: BreakerMetrics
+    config: Config, pool: asyncpg.Pool, ids: IdSource, now: Callable[[], datetime], metrics: OutboundMetrics
 ) -> Breakers:
     """The breakers of one process; somebody has to `follow` them."""
 

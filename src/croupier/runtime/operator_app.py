@@ -19,7 +19,7 @@ from croupier.providers.arrival import BodyLimits
 from croupier.providers.breakers.desk import Breakers
 from croupier.providers.client import ClientLimits, ProviderClient
 from croupier.providers.contract import Adapter, ProviderAccount
-from croupier.providers.persistence import RetrySettings
+from croupier.providers.retries import RetrySettings
 from croupier.providers.strict_json import JsonLimits
 from croupier.runtime.config import Config, ContractBook, ResolvedKeys
 

@@ -191,7 +191,7 @@ class Worker:
         keys = await worker_keys.start(row["owner"] for row in used)
         accounts = worker_keys.accounts
         self._lanes.start()
-        breakers = build_breakers(self._config, pool, self._ids, _now, self._metrics.breakers)
+        breakers = build_breakers(self._config, pool, self._ids, _now, self._metrics.outbound)
         await breakers.look()
         operator = build_operator_app(
             self._config,
@@ -204,7 +204,7 @@ class Worker:
             observe=self._observe_request,
             observe_launch=self._observe_launch,
             note_signed=accounts.note_signed,
-            note_budget=self._metrics.breakers.note_budget,
+            note_budget=self._metrics.outbound.note_budget,
             breakers=breakers,
         )
         following = asyncio.create_task(breakers.follow(), name="breakers")

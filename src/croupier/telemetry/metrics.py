@@ -12,10 +12,10 @@ from typing import Final
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
-from croupier.telemetry.breaker_metrics import BreakerMetrics
 from croupier.telemetry.inbox_metrics import InboxMetrics
 from croupier.telemetry.key_metrics import KeyMetrics
 from croupier.telemetry.oddities import OddityMetrics
+from croupier.telemetry.outbound_metrics import OutboundMetrics
 from croupier.telemetry.outbox_metrics import OutboxMetrics
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -106,7 +106,7 @@ class Metrics:
             registry=self.registry,
         )
         self._build = _build_gauge(self.registry)
-        self.breakers = BreakerMetrics(environment, self.registry)
+        self.outbound = OutboundMetrics(environment, self.registry)
         self.inbox = InboxMetrics(environment, self.registry)
         self.keys = KeyMetrics(environment, self.registry)
         self.oddities = OddityMetrics(environment, self.registry)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from croupier.providers.contract import Reply, TransportFault
-from croupier.providers.persistence import (
+from croupier.providers.retries import (
     RetryBudget,
     RetrySettings,
     may_pass,

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge
 LEVELS: Final[Mapping[str, int]] = {"closed": 0, "half_open": 1, "open": 2}
 
 
-class BreakerMetrics:
+class OutboundMetrics:
     """How the breakers stand. Providers and operations are configured names: they are few."""
 
     def __init__(self, environment: str, registry: CollectorRegistry) -> None:

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from croupier.providers.breakers.machine import BreakerState
-from croupier.telemetry.breaker_metrics import LEVELS, BreakerMetrics
+from croupier.telemetry.outbound_metrics import LEVELS, OutboundMetrics
 
 ROOT = Path(__file__).parents[2]
 NAME = "croupier_breaker_state"
@@ -19,7 +19,7 @@ def test_every_state_has_a_level() -> None:
 @pytest.mark.parametrize(("state", "level"), [("closed", 0), ("half_open", 1), ("open", 2)])
 def test_a_state_is_told_for_each_endpoint(state: str, level: int) -> None:
     registry = CollectorRegistry()
-    BreakerMetrics("test", registry).note_state(provider="acme", operation="launch", state=state)
+    OutboundMetrics("test", registry).note_state(provider="acme", operation="launch", state=state)
     labels = {"environment": "test", "provider": "acme", "operation": "launch"}
     assert registry.get_sample_value(NAME, labels) == level
 
