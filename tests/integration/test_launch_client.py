@@ -121,7 +121,8 @@ async def test_a_provider_that_asks_for_longer_than_there_is_gets_no_second_call
 ) -> None:
     await earn(client, studio)
     studio.script.append(f"busy {asked}")
-    assert isinstance(await ask(client, studio.address), LaunchUnknown)
+    async with asyncio.timeout(5):
+        assert isinstance(await ask(client, studio.address), LaunchUnknown)
     assert len(studio.seen) == 1
 
 
