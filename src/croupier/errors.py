@@ -55,7 +55,7 @@ class CroupierError(Exception):
     `detail` says what is wrong and what would be right; `field` names the offending member of the request;
     `reason` is a class within the kind: of authentication, or `declined` when a conflicting reference was declined.
     `retry_after_s` is in seconds. `balance` is the wallet's (minor units, asset) where it is known, for protocols whose
-    refusals must carry it.
+    refusals must carry it. `player_message` is what a player may be told this time, unless the kind's own fits.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class CroupierError(Exception):
         reason: str | None = None,
         retry_after_s: int | None = None,
         balance: tuple[int, str] | None = None,
+        player_message: str | None = None,
     ) -> None:
         super().__init__(f"{kind.code}: {detail}")
         self.kind = kind
@@ -75,6 +76,7 @@ class CroupierError(Exception):
         self.reason = reason
         self.retry_after_s = retry_after_s
         self.balance = balance
+        self.player_message = player_message or kind.player_message
 
 
 class Violation(Exception):
@@ -100,6 +102,15 @@ NOT_ELIGIBLE: Final = ErrorKind(
     MoneyMoved.NO,
     "This player may not open this game now",
     player_message="You cannot play this game at the moment. If you think this is wrong, please contact support.",
+)
+ELIGIBILITY_UNANSWERED: Final = ErrorKind(
+    "eligibility_unanswered",
+    503,
+    Retry.AFTER_WAIT,
+    MoneyMoved.UNKNOWN,
+    "A check that must come before play gave no answer",
+    player_message="We could not complete a check that is needed before you play. "
+    "Please try again in a few minutes.",
 )
 MALFORMED: Final = _final("malformed", 400, "The request is not well formed")
 IDEMPOTENCY_KEY_MISSING: Final = _final(

@@ -49,6 +49,7 @@ def environment(addresses: Addresses, **more: str) -> dict[str, str]:
         "CROUPIER_HTTP_PUBLIC": addresses.public,
         "CROUPIER_HTTP_ADMIN": addresses.admin,
         "CROUPIER_SANDBOX_LISTEN": addresses.sandbox,
+        "CROUPIER_SELF_EXCLUSION_URL": f"http://{addresses.sandbox}/self-exclusion",
         "PYTHONUNBUFFERED": "1",
         **more,
     }

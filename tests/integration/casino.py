@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from msgspec import structs
 
 from croupier.errors import CroupierError
 from croupier.ids import IdSource, bucket_of
@@ -45,6 +46,10 @@ class Casino:
         self._now += timedelta(milliseconds=1)
         return Stamp(self._now, self._ids, self._now + timedelta(hours=1))
 
+    def wait(self, duration: timedelta) -> None:
+        """Let time pass."""
+        self._now += duration
+
     async def put(self, *actions: Action, **fields: Any) -> tuple[Outcome, ...]:
         """The outcomes of one call."""
         player = getattr(actions[0], "player_id", None) or actions[0].opening.player_id
@@ -53,10 +58,11 @@ class Casino:
         )
         return await self.lanes.submit(request)
 
-    async def open(self, player: str, **terms: Any) -> UUID:
-        """A launched session."""
+    async def open(self, player: str, *, asks: dict[str, Any] | None = None, **terms: Any) -> UUID:
+        """A launched session; `asks` is what its jurisdiction asks of stakes."""
         session = self._ids.new(bucket_of(player))
-        await self.put(calls.open_session(session, player_id=player, **terms))
+        opened = calls.open_session(session, player_id=player, **terms)
+        await self.put(structs.replace(opened, grant=calls.grant_for(session, **(asks or {}))))
         await self.put(calls.confirm(session, player))
         return session
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,15 +27,19 @@ from croupier.moneypath.lanes import Lanes
 from croupier.moneypath.outcomes import Outcome
 from croupier.operator.app import create_operator_app
 from croupier.operator.deps import LaunchRecord, OperatorDeps, OperatorKey, OperatorLimits, OperatorRecord
+from croupier.operator.eligibility import EligibilityDesk
+from croupier.operator.exclusion import ExclusionQuestion
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
+from croupier.operator.rulings import RefusalBook
+from croupier.play.eligibility import Enablement, Located, Standing, Unanswered
 from croupier.providers.adapters.croupier_v1 import ADAPTER
 from croupier.providers.arrival import BodyLimits
 from croupier.providers.breakers.desk import Breakers
 from croupier.providers.breakers.machine import BreakerSettings
 from croupier.providers.client import ClientLimits, ProviderClient
 from croupier.providers.contract import ProviderAccount
-from croupier.runtime.config import Contract, ContractBook, Game
+from croupier.runtime.config import Contract, ContractBook, Game, built_in_packs
 from croupier.runtime.database import connect_app, create_pool
 from croupier_signing import MessageRequest, SigningKey, hash_api_key, sign_message, sign_native
 from model.calls import bet, close_round, win
@@ -257,6 +261,20 @@ class House:
         await self.provider_call(structs.replace(closed, outcome='{"roll": 4200}'))
 
 
+ANYWHERE = Enablement(
+    pack=built_in_packs()["XX"], countries=(), providers=("*",), games=("*",), assets=("*",)
+)
+
+
+@dataclass
+class Door:
+    """What decides who may play: jurisdictions, where addresses are, what the operator's check says."""
+
+    served: dict[str, Enablement] = field(default_factory=lambda: {"XX": ANYWHERE})
+    locate: Callable[[str], Located] | None = None
+    ask: Callable[[ExclusionQuestion], Awaitable[Standing | Unanswered]] | None = None
+
+
 def session_uuid(view: dict[str, Any]) -> UUID:
     """A session's id out of its view."""
     return parse_id(SESSION, view["session_id"])
@@ -264,7 +282,11 @@ def session_uuid(view: dict[str, Any]) -> UUID:
 
 @asynccontextmanager
 async def open_house(
-    url: str, *, deadline_s: float = 5.0, breakers: BreakerSettings | None = None
+    url: str,
+    *,
+    deadline_s: float = 5.0,
+    breakers: BreakerSettings | None = None,
+    door: Door | None = None,
 ) -> AsyncIterator[House]:
     """The API with two lanes, a pool for reads, and a studio; everything is closed at the end."""
     ids = IdSource()
@@ -288,6 +310,15 @@ async def open_house(
         return await lanes.submit(call)
 
     lanes.start()
+    door = door or Door()
+    desk = EligibilityDesk(
+        door.served,
+        ids=ids,
+        now=now,
+        keep=RefusalBook(pool).keep,
+        locate=door.locate,
+        ask=door.ask,
+    )
     async with open_studio() as studio:
         deps = OperatorDeps(
             submit=submit,
@@ -295,7 +326,7 @@ async def open_house(
             assets=AssetRegistry(),
             games={
                 "dice": Game(id="dice", provider="studio", name="Dice"),
-                "limbo": Game(id="limbo", provider="studio", name="Limbo", group="crash"),
+                "limbo": Game(id="limbo", provider="studio", name="Limbo", group="crash", category="instant"),
                 "offline": Game(id="offline", provider="paper", name="By hand"),
             },
             contracts=ContractBook(
@@ -312,6 +343,7 @@ async def open_house(
             },
             launches=launches,
             breakers=Breakers(pool, breakers or BreakerSettings(), ids, now),
+            eligibility=desk,
             ids=ids,
             now=now,
             keys=KEYS,

@@ -57,7 +57,7 @@ async def test_the_studio_gets_what_was_asked_for_signed_and_correlated(house: H
         "ip": "2001:db8::1",
         "client": "mobile",
         "return_url": "https://casino.example/lobby",
-        "jurisdiction": "mga",
+        "jurisdiction": "XX",
     }
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     headers = {"X-Correlation-Id": "cor-7", "traceparent": trace}

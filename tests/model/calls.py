@@ -30,6 +30,7 @@ from croupier.moneypath.commands import (
     WinKind,
     Withdrawal,
 )
+from croupier.play.eligibility import Grant, PlayTerms
 from croupier.play.session import Opening
 
 NOW: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -143,7 +144,19 @@ def cancel(reference: str = "o1", **fields: object) -> CancelWithdrawal:
 
 def open_session(session_id: UUID = SESSION, **terms: object) -> OpenSession:
     """A session under the usual contract, except for the terms given."""
-    return OpenSession(session_id=session_id, opening=structs.replace(OPENING, **terms))
+    opening = structs.replace(OPENING, **terms)
+    return OpenSession(session_id=session_id, opening=opening, grant=grant_for(session_id))
+
+
+def grant_for(session_id: UUID, **terms: object) -> Grant:
+    """Leave to open a session, on terms that ask for nothing except for those given."""
+    return Grant(
+        id=session_id,
+        decided_at=NOW,
+        expires_at=NOW + timedelta(days=36_500),
+        terms=PlayTerms(**({"jurisdiction": "XX", "rules": "XX/1"} | terms)),
+        evidence="{}",
+    )
 
 
 def confirm(session_id: UUID = SESSION, player_id: str = PLAYER) -> ConfirmLaunch:

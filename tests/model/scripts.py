@@ -41,6 +41,7 @@ from model.calls import (
     confirm,
     deposit,
     fail,
+    grant_for,
     rollback,
     sessionless,
     win,
@@ -77,7 +78,7 @@ class Place(Struct, frozen=True):
             if name not in ("session_id", "lives")
         }
         opening = structs.replace(OPENING, expires_at=NOW + self.lives, **terms)
-        return OpenSession(session_id=self.session_id, opening=opening)
+        return OpenSession(session_id=self.session_id, opening=opening, grant=grant_for(self.session_id))
 
 
 _FOR_LONG, _BRIEFLY = timedelta(hours=8), timedelta(seconds=12)

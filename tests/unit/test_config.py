@@ -88,6 +88,13 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     }
 
 
+_CHECK = "[self_exclusion]\nurl = 'https://a.example/x'\nsecret = 'file:/x'\n"
+
+
+def _place(lines: str) -> str:
+    return f"[[jurisdictions]]\nproviders = ['*']\ngames = ['*']\n{lines}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "where", "fix"),
     [
@@ -108,7 +115,17 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
         ("[wallet]\nmode = 'remote'", "wallet.mode", 'remove it, or write "builtin"'),
         ("[telemetry]\notlp_endpoint = 'x'", "telemetry.otlp_endpoint", "remove it"),
         ("[retention]\nrounds = 3", "retention", "remove it"),
-        ("[[jurisdictions]]\nid = 'mt'", "jurisdictions", "remove it"),
+        ("[[jurisdictions]]\nid = 'mt'\nproviders = []\ngames = []", "jurisdictions #1.id", 'did you mean "MT"?'),
+        ("[[jurisdictions]]\nid = 'XX'\ngames = ['*']", "jurisdictions #1.providers", "add it"),
+        (_place("id = 'US-NY'"), "jurisdictions #1.id", 'did you mean "US-NJ"?'),
+        (_place("id = 'XX'\nassets = ['EURO']"), "jurisdictions #1.assets #1", 'did you mean "EUR"?'),
+        (_place("id = 'XX'\npack = '/nowhere.toml'"), "jurisdictions #1.pack", "repair the file"),
+        (_place("id = 'XX'") + _place("id = 'XX'"), "jurisdictions #2.id", "keep one of them"),
+        (_place("id = 'SE'"), "jurisdictions #1", "add [self_exclusion] with url and secret"),
+        (_CHECK + _place("id = 'CA-ON'"), "jurisdictions #1", "add [geo] with database"),
+        ("[self_exclusion]\nurl = 'https://a.example/x'", "self_exclusion.secret", "add secret"),
+        ("[self_exclusion]\nsecret = 'env:HOME'", "self_exclusion.url", "add url"),
+        ("[self_exclusion]\ntimeout = '31s'", "self_exclusion.timeout", "make it shorter"),
         ("[[providers]]\nid = 'Acme'", "providers #1.id", "it must be 1 to 64 of a-z 0-9 _ -"),
         ("[[providers]]\nid = 'acme\\n'".replace("'", '"'), "providers #1.id", "it must be 1 to 64 of"),
         ("[[providers]]\nid = 'operator'", "providers #1.id", "give the provider another id"),

@@ -16,6 +16,7 @@ from croupier.moneypath.commands import OPERATOR, Action, Call, Deposit, Nonce, 
 from croupier.moneypath.facts import Stamp
 from croupier.moneypath.lane import BatchRecord, LaneSettings
 from croupier.moneypath.lanes import Lanes
+from croupier.play.eligibility import Grant, PlayTerms
 from croupier.play.session import Opening
 from croupier.runtime.database import connect_app
 
@@ -97,6 +98,13 @@ async def _open_seat(lanes: Lanes, ids: IdSource, player_id: str) -> Seat:
     opening = Opening(
         player_id, PROVIDER, GAME, ASSET, "bench", 1200, "main", "operator", now + timedelta(days=1)
     )
-    opened = OpenSession(session_id=seat.session_id, opening=opening)
+    grant = Grant(
+        id=ids.new(bucket_of(player_id)),
+        decided_at=now,
+        expires_at=now + timedelta(days=1),
+        terms=PlayTerms(jurisdiction="XX", rules="XX/bench"),
+        evidence="{}",
+    )
+    opened = OpenSession(session_id=seat.session_id, opening=opening, grant=grant)
     await lanes.submit(call_of(ids, seat, opened, provider=OPERATOR))
     return seat

@@ -182,6 +182,10 @@ listen = "{sandbox}"
 id = "conformance"
 role = "operator"
 token_hash = "{hash_api_key(token)}"
+[[jurisdictions]]
+id = "XX"
+providers = ["*"]
+games = ["*"]
 """
 
 

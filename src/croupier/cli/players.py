@@ -1,4 +1,4 @@
-"""`croupier player`: stop a player's stakes, see why they are stopped, let them go on. By the operator API."""
+"""`croupier player`: whether a player was let play; stop stakes, and let them go on. By the operator API."""
 
 from __future__ import annotations
 
@@ -85,6 +85,43 @@ def restrictions(
                 ""
                 if one["lifted_at"] is None
                 else f"{one['lifted_at']} by {one['lifted_by']}: {one['lift_reason']}",
+            ]
+            for one in found
+        ],
+    )
+
+
+@commands.command()
+def eligibility(
+    context: typer.Context,
+    player: PlayerArgument,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Most decisions to show.")] = 20,
+    token: TokenOption = DEFAULT_TOKEN,
+    url: UrlOption = None,
+) -> None:
+    """Whether a player was let play, newest first: every decision, under which rules, and why not.
+
+    Examples:
+
+      croupier player eligibility alice
+    """
+    path = f"/v1/players/{quote(player, safe='')}/eligibility?limit={limit}"
+    found = _ask(context, ApiRequest("GET", path, token=token, url=url))["decisions"]
+    output = output_of(context)
+    if output.is_json:
+        output.document("player.eligibility", {"decisions": found})
+        return
+    output.table(
+        ("decision", "at", "granted", "rules", "session", "reason", "detail"),
+        [
+            [
+                one["eligibility_id"],
+                one["decided_at"],
+                "yes" if one["granted"] else "no",
+                one["rules"] or "",
+                one["session_id"] or "",
+                one["reason"],
+                one["detail"],
             ]
             for one in found
         ],

@@ -23,6 +23,15 @@ QUICK_PARKING: Final = """
 attempts = 3
 """
 
+ANYWHERE: Final = """
+# A folder of an earlier version says nothing about jurisdictions, and nobody could play.
+[[jurisdictions]]
+id = "XX"
+providers = ["*"]
+games = ["*"]
+"""
+
+_CHECK_URL: Final = re.compile(r'^url = "http://[^"/]*/self-exclusion"$', re.MULTILINE)
 _BASE_URL: Final = re.compile(r'^base_url = "http://[^"/]*(/[^"]*)?"$', re.MULTILINE)
 
 
@@ -40,6 +49,7 @@ def prepare_folder(folder: Path, env: Mapping[str, str]) -> Config:
     for section in (QUICK_PARKING, QUICK_BREAKERS):
         name = section.splitlines()[2]
         added += "" if f"\n{name}\n" in text else section
+    added += "" if "\n[[jurisdictions]]\n" in text else ANYWHERE
     wanted = point_at_sandbox(text + added, config.sandbox.listen)
     if wanted == text:
         return config
@@ -48,5 +58,6 @@ def prepare_folder(folder: Path, env: Mapping[str, str]) -> Config:
 
 
 def point_at_sandbox(text: str, listen: str) -> str:
-    """The configuration's text with every provider at this address ("host:port"), each below its own path."""
+    """The configuration's text with every provider, and the check that it stands in for, at this "host:port"."""
+    text = _CHECK_URL.sub(f'url = "http://{listen}/self-exclusion"', text)
     return _BASE_URL.sub(rf'base_url = "http://{listen}\1"', text)

@@ -141,6 +141,8 @@ _GAME: Final = Template("""\
 id = "$id"
 provider = "$provider"
 name = "$name"
+category = "instant"
+rtp_bps = 9900
 """)
 
 _CONTRACT: Final = Template("""\

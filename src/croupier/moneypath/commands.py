@@ -14,6 +14,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from croupier.moneypath.outcomes import Outcome
+from croupier.play.eligibility import Grant
 from croupier.play.session import Opening
 from croupier.wallet.accounts import CASH_FUND
 
@@ -194,10 +195,14 @@ class CancelWithdrawal(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class OpenSession(Struct, frozen=True, gc=False, kw_only=True):
-    """A session begins, in state created. The id is made by the caller, so that a redo is recognised."""
+    """A session begins, in state created. The id is made by the caller, so that a redo is recognised.
+
+    Nobody opens one without the grant that says that its player may play.
+    """
 
     session_id: UUID
     opening: Opening
+    grant: Grant
 
 
 class ConfirmLaunch(Struct, frozen=True, gc=False, kw_only=True):

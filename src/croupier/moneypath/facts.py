@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 from croupier.errors import Violation
 from croupier.ids import IdSource
 from croupier.moneypath.outcomes import ALREADY_PAID, APPROVED
+from croupier.play.eligibility import PlayTerms, Ruling
 from croupier.play.restriction import Restriction
 from croupier.play.round import Round, RoundState, settle
 from croupier.play.session import Session, SessionEvent
@@ -145,6 +146,13 @@ class Mark(Struct, frozen=True, gc=False):
     by: str | None
 
 
+class Opened(Struct, frozen=True, gc=False):
+    """The decision that a session was opened on, and the terms it is played on."""
+
+    ruling: Ruling
+    terms: PlayTerms
+
+
 class Posted(Struct, frozen=True, gc=False):
     """A leg as it was posted, with the account's balance after it where that is materialised."""
 
@@ -172,6 +180,7 @@ class Effects(Struct, frozen=True, gc=False):
     tokens: tuple[Token, ...] = ()
     noticed: Noticed | None = None
     restriction: Restriction | None = None
+    opened: Opened | None = None
 
 
 class Stamp(Struct, frozen=True):
@@ -185,7 +194,7 @@ class Stamp(Struct, frozen=True):
 _ABSENT: Any = object()
 _CHANGING: Final = (
     *("answers", "balances", "legs", "noticed", "paid"),
-    *("posted", "references", "restrictions", "rounds", "sessions", "tokens"),
+    *("posted", "references", "restrictions", "rounds", "sessions", "terms", "tokens"),
 )
 """What decisions change."""
 
@@ -208,6 +217,7 @@ class Facts:
         "restrictions",
         "rounds",
         "sessions",
+        "terms",
         "tokens",
     )
 
@@ -223,6 +233,7 @@ class Facts:
         self.noticed: dict[Fact, str | None] = {}
         self.paid: dict[Fact, str] = {}
         self.restrictions: dict[str, tuple[Restriction, ...]] = {}
+        self.terms: dict[UUID, PlayTerms] = {}
         self.has_notices = False
         self.applied: list[Effects] = []
         self.posted: dict[UUID, list[Posted]] = {}
@@ -309,6 +320,8 @@ class Facts:
         self._take_states(effects)
         if effects.restriction is not None:
             self._take_restriction(effects.restriction)
+        if effects.opened is not None and effects.session is not None:
+            self._set(self.terms, effects.session.id, effects.opened.terms)
         if effects.answer is not None:
             self._set(self.answers, (effects.answer.api_key_id, effects.answer.key), effects.answer)
 

@@ -28,6 +28,7 @@ from croupier.moneypath.rows import (
     read_reference,
     read_round,
     read_session,
+    read_terms,
 )
 from croupier.play.restriction import Restriction
 from croupier.wallet.accounts import CASH_FUND, NO_FUND, POOL, WALLET
@@ -45,7 +46,7 @@ class Connection(Protocol):
 
 _LOAD: Final = (
     "SELECT accounts, replayed, refs, undone, sessions, rounds, answers, tokens, noticed, paid, "
-    "load_restrictions($3) AS restrictions "
+    "load_restrictions($3) AS restrictions, load_play_terms(sessions) AS terms "
     "FROM load_facts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 )
 
@@ -205,6 +206,7 @@ def _read(row: Any) -> Facts:
         restriction = Restriction(*standing)
         known = facts.restrictions.get(restriction.player_id, ())
         facts.restrictions[restriction.player_id] = (*known, restriction)
+    facts.terms = dict(read_terms(terms) for terms in row["terms"] or ())
     for paid in row["paid"] or ():
         facts.note_paid(read_reference(paid))
     return facts

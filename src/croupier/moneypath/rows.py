@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from croupier.moneypath.facts import Break, Entry, Noticed, Posted, Reference, StoredAnswer, Token
+from croupier.play.eligibility import PlayTerms, Ruling
 from croupier.play.restriction import Restriction
 from croupier.play.round import Round, RoundChange
 from croupier.play.session import Change, Opening, Session, SessionEvent
@@ -191,6 +192,30 @@ def answer_row(answer: StoredAnswer) -> Row:
 def token_row(token: Token) -> Row:
     """A session token as `token_row`."""
     return tuple(getattr(token, name) for name in Token.__struct_fields__)
+
+
+def ruling_row(ruling: Ruling) -> Row:
+    """A decision on eligibility as `ruling_row`."""
+    return tuple(getattr(ruling, name) for name in Ruling.__struct_fields__)
+
+
+def terms_row(ruling: Ruling, terms: PlayTerms) -> Row:
+    """A session's terms as `play_terms_row`."""
+    return (
+        ruling.bucket,
+        ruling.session_id,
+        ruling.id,
+        terms.jurisdiction,
+        terms.rules,
+        _text(terms.stake_cap),
+        terms.idle_close_s,
+    )
+
+
+def read_terms(row: Sequence[Any]) -> tuple[UUID, PlayTerms]:
+    """A session's id and its terms from `play_terms_row`."""
+    terms = PlayTerms(jurisdiction=row[3], rules=row[4], stake_cap=_number(row[5]), idle_close_s=row[6])
+    return row[1], terms
 
 
 def restriction_row(restriction: Restriction) -> Row:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from croupier.ids import IdSource
 from croupier.moneypath.announce import announce
-from croupier.moneypath.facts import Effects, Fact, Facts, Stamp
+from croupier.moneypath.facts import Effects, Fact, Facts, Opened, Stamp
 from croupier.moneypath.load import Connection
 from croupier.moneypath.rows import (
     Row,
@@ -22,7 +22,9 @@ from croupier.moneypath.rows import (
     reference_row,
     restriction_row,
     round_row,
+    ruling_row,
     session_row,
+    terms_row,
     token_row,
 )
 from croupier.wallet.accounts import AccountKey
@@ -33,6 +35,7 @@ _WRITE: Final = (
 
 
 _WRITE_RESTRICTIONS: Final = "SELECT write_restrictions($1)"
+_WRITE_OPENINGS: Final = "SELECT write_openings($1, $2)"
 
 
 class Rows:
@@ -48,6 +51,7 @@ class Rows:
         "events",
         "marks",
         "noticed",
+        "opened",
         "outbox",
         "postings",
         "references",
@@ -76,6 +80,7 @@ class Rows:
         self.noticed: dict[tuple[Fact, str], Row] = {}
         self.outbox: list[Row] = []
         self.restrictions: dict[UUID, Row] = {}
+        self.opened: list[Opened] = []
 
     def add(self, facts: Facts, effects: Effects, ids: IdSource) -> None:
         """Collect one decision's effects, and the events that tell of them."""
@@ -86,6 +91,8 @@ class Rows:
         if effects.restriction is not None:
             # Placed and lifted within a batch is one row.
             self.restrictions[effects.restriction.id] = restriction_row(effects.restriction)
+        if effects.opened is not None:
+            self.opened.append(effects.opened)
         for reference in (effects.reference, effects.tombstone):
             if reference is not None:
                 self.buckets.add(reference.bucket)
@@ -138,6 +145,9 @@ async def write_effects(connection: Connection, facts: Facts, stamp: Stamp) -> b
     await connection.fetchrow(_WRITE, *_arguments(facts, rows, stamp.now))
     if rows.restrictions:
         await connection.fetchrow(_WRITE_RESTRICTIONS, list(rows.restrictions.values()))
+    if rows.opened:
+        terms = [terms_row(one.ruling, one.terms) for one in rows.opened]
+        await connection.fetchrow(_WRITE_OPENINGS, [ruling_row(one.ruling) for one in rows.opened], terms)
     return True
 
 

@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from croupier.errors import CATALOGUE, UNKNOWN_PATH, CroupierError
-from croupier.operator import cash, catalogue, history, restrictions, sessions
+from croupier.operator import cash, catalogue, history, restrictions, rulings, sessions
 from croupier.operator.deps import OperatorDeps, OperatorRecord
 from croupier.operator.exchange import SCOPE_KEY, Exchange
 from croupier.operator.guard import admit
@@ -35,6 +35,7 @@ HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
     restrictions.restrict_player,
     restrictions.list_restrictions,
     restrictions.lift_restriction,
+    rulings.list_eligibility,
     history.list_rounds,
     history.read_round,
     history.list_journal,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from litestar import get
 
 from croupier import __version__
+from croupier.errors import MALFORMED, CroupierError
 from croupier.operator.deps import CatalogueGame, OperatorDeps
 from croupier.operator.intake import Cursor, Limit, OperatorRequest, OptionalName, asset_of
-from croupier.operator.launch import LAUNCH
+from croupier.operator.launch import LAUNCH, facts_of
 from croupier.operator.paging import DEFAULT_PAGE, MAX_PAGE, PageRequest, cut
 from croupier.operator.views import AssetView, GamePage, GameView, LimitsView, MetaView
+from croupier.play.eligibility import Enablement, permits
 from croupier.providers.breakers.store import Endpoint
 
 
@@ -18,17 +20,23 @@ async def list_games(
     request: OperatorRequest,
     asset: OptionalName = None,
     provider: OptionalName = None,
+    jurisdiction: OptionalName = None,
     limit: Limit = DEFAULT_PAGE,
     cursor: Cursor = None,
 ) -> GamePage:
-    """The catalogue by game id; with `asset`, the games that a contract covers in it now."""
+    """The catalogue by game id; with `asset`, the games that may be played in it now; with `jurisdiction`, there."""
     deps = request.exchange.deps
     page = PageRequest(limit, cursor)
     after = page.text_or("")
     code = None if asset is None else asset_of(request.exchange.deps.assets, asset)
     ids = (game_id for game_id in sorted(deps.games) if game_id > after)
     games = (deps.games[game_id] for game_id in ids)
-    found = [game for game in games if _is_offered(deps, game, code, provider)]
+    place = None if jurisdiction is None else _place_of(deps, jurisdiction)
+    found = [
+        game
+        for game in games
+        if _is_offered(deps, game, code, provider) and (place is None or _is_enabled(game, code, place))
+    ]
     shown, following = cut(found, page, lambda game: game.id)
     return GamePage([_view(deps, game) for game in shown], following)
 
@@ -36,7 +44,23 @@ async def list_games(
 def _is_offered(deps: OperatorDeps, game: CatalogueGame, asset: str | None, provider: str | None) -> bool:
     if provider is not None and game.provider != provider:
         return False
-    return asset is None or deps.contracts.select(game.provider, game.group, asset, deps.now()) is not None
+    if asset is None:
+        return True
+    is_fit = not game.assets or asset in game.assets
+    return is_fit and deps.contracts.select(game.provider, game.group, asset, deps.now()) is not None
+
+
+def _place_of(deps: OperatorDeps, jurisdiction: str) -> Enablement:
+    place = deps.eligibility.served.get(jurisdiction)
+    if place is None:
+        listed = ", ".join(sorted(deps.eligibility.served)) or "none"
+        detail = f"no jurisdiction {jurisdiction} is configured here; configured: {listed}"
+        raise CroupierError(MALFORMED, detail, field="jurisdiction")
+    return place
+
+
+def _is_enabled(game: CatalogueGame, asset: str | None, place: Enablement) -> bool:
+    return permits(facts_of(game, game.provider), asset, place)
 
 
 def _view(deps: OperatorDeps, game: CatalogueGame) -> GameView:
@@ -45,6 +69,13 @@ def _view(deps: OperatorDeps, game: CatalogueGame) -> GameView:
         name=game.name,
         provider=game.provider,
         group=game.group,
+        category=game.category,
+        version=game.version,
+        rtp_bps=game.rtp_bps,
+        assets=list(game.assets),
+        jurisdictions=sorted(
+            name for name, place in deps.eligibility.served.items() if _is_enabled(game, None, place)
+        ),
         available=not deps.breakers.is_open(Endpoint(game.provider, LAUNCH)),
     )
 

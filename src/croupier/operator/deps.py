@@ -12,8 +12,10 @@ from croupier.ids import IdSource
 from croupier.money import AssetRegistry
 from croupier.moneypath.commands import Call
 from croupier.moneypath.outcomes import Outcome
+from croupier.operator.eligibility import EligibilityDesk
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
+from croupier.play.pack import Category
 from croupier.providers.arrival import BodyLimits
 from croupier.providers.breakers.desk import Breakers
 from croupier.providers.client import ProviderClient
@@ -23,7 +25,10 @@ from croupier_signing import SigningKey
 
 
 class CatalogueGame(Protocol):
-    """A game that can be launched; `group` is what contracts name."""
+    """A game that can be launched; `group` is what contracts name, `rtp_bps` its theoretical return in basis points.
+
+    No `assets`: those that a contract covers.
+    """
 
     @property
     def id(self) -> str: ...
@@ -33,6 +38,14 @@ class CatalogueGame(Protocol):
     def name(self) -> str: ...
     @property
     def group(self) -> str: ...
+    @property
+    def category(self) -> Category: ...
+    @property
+    def version(self) -> str | None: ...
+    @property
+    def rtp_bps(self) -> int | None: ...
+    @property
+    def assets(self) -> tuple[str, ...]: ...
 
 
 class Terms(Protocol):
@@ -89,7 +102,7 @@ class OperatorRecord(Struct, frozen=True, kw_only=True):
 
 
 class LaunchRecord(Struct, frozen=True, kw_only=True):
-    """One launch for telemetry: `result` is launched, refused, unknown, or held_back by a breaker."""
+    """One launch for telemetry: `result` is launched, refused, unknown, held_back by a breaker, or not_eligible."""
 
     provider: str
     game_id: str
@@ -114,6 +127,7 @@ class OperatorDeps(Struct, frozen=True, kw_only=True):
     accounts: Mapping[str, tuple[ProviderAccount, Adapter]]
     launches: ProviderClient
     breakers: Breakers
+    eligibility: EligibilityDesk
     ids: IdSource
     now: Callable[[], datetime]
     keys: tuple[OperatorKey, ...]

@@ -37,6 +37,7 @@ PERMISSIONS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("POST", "/v1/players/{player_id}/restrictions"): _CHANGE,
     ("GET", "/v1/players/{player_id}/restrictions"): _READ,
     ("POST", "/v1/players/{player_id}/restrictions/{restriction_id}/lift"): _CHANGE,
+    ("GET", "/v1/players/{player_id}/eligibility"): _READ,
     ("GET", "/v1/rounds"): _READ,
     ("GET", "/v1/rounds/{round_id}"): _READ,
     ("GET", "/v1/journal"): _READ_MONEY,

@@ -14,6 +14,7 @@ from croupier.moneypath.commands import Idempotency
 from croupier.operator.paging import NEWEST, OLDEST, PageRequest, cut
 from croupier.operator.views import (
     BreakPage,
+    EligibilityPage,
     EventView,
     JournalPage,
     PostingView,
@@ -31,6 +32,7 @@ from croupier.operator.views import (
     view_posting,
     view_restriction,
     view_round,
+    view_ruling,
     view_session,
     view_wallet,
 )
@@ -39,7 +41,7 @@ from croupier.runtime.statements import load_statements
 
 _log = structlog.get_logger("croupier.operator.reads")
 _SQL: Final = {name: one.sql for name, one in load_statements("croupier/operator/reads.sql").items()}
-_AWAY: Final = (
+AWAY: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -63,7 +65,7 @@ class OperatorReads:
         try:
             async with self._pool.acquire(timeout=self._timeout_s) as connection:
                 rows: list[Any] = await connection.fetch(_SQL[name], *arguments, timeout=self._timeout_s)
-        except _AWAY as error:
+        except AWAY as error:
             _log.warning("read_failed", statement=name, error=repr(error))
             raise CroupierError(
                 UNAVAILABLE, "the database did not answer in time; ask again", retry_after_s=1
@@ -119,6 +121,14 @@ class OperatorReads:
         )
         rows, cursor = cut(found, page, lambda row: row["id"])
         return RestrictionPage([view_restriction(row) for row in rows], cursor)
+
+    async def load_rulings(self, player_id: str, page: PageRequest) -> EligibilityPage:
+        """Decisions whether a player may open a game, newest first."""
+        found = await self._fetch(
+            "rulings_of_player", bucket_of(player_id), player_id, page.id_or(NEWEST), page.limit + 1
+        )
+        rows, cursor = cut(found, page, lambda row: row["id"])
+        return EligibilityPage([view_ruling(row) for row in rows], cursor)
 
     async def load_playable(self, player_id: str, limit: int) -> list[UUID]:
         """Some of a player's sessions that are open for play, whoever provides them."""

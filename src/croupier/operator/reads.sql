@@ -1,14 +1,16 @@
 -- name: session_by_id
 -- One session.
 SELECT id, player_id, provider, game_id, asset, state, rounds_open, staked::text AS staked, won::text AS won,
-       contract_id, launch_url, opened_at, expires_at, last_activity_at
-  FROM session WHERE bucket = $1 AND id = $2;
+       contract_id, launch_url, opened_at, expires_at, last_activity_at,
+       (SELECT t.jurisdiction FROM play_terms t WHERE t.bucket = s.bucket AND t.session_id = s.id) AS jurisdiction
+  FROM session s WHERE bucket = $1 AND id = $2;
 
 -- name: sessions_of_player
 -- A player's sessions, newest first, from below an id on.
 SELECT id, player_id, provider, game_id, asset, state, rounds_open, staked::text AS staked, won::text AS won,
-       contract_id, launch_url, opened_at, expires_at, last_activity_at
-  FROM session
+       contract_id, launch_url, opened_at, expires_at, last_activity_at,
+       (SELECT t.jurisdiction FROM play_terms t WHERE t.bucket = s.bucket AND t.session_id = s.id) AS jurisdiction
+  FROM session s
  WHERE bucket = $1 AND player_id = $2 AND ($3::text IS NULL OR state = $3) AND id < $4
  ORDER BY id DESC LIMIT $5;
 
@@ -80,6 +82,11 @@ SELECT id, player_id, kind, reason, placed_by, placed_at, until, lifted_at, lift
 -- A player's restrictions, newest first, from below an id on.
 SELECT id, player_id, kind, reason, placed_by, placed_at, until, lifted_at, lifted_by, lift_reason
   FROM player_restriction WHERE bucket = $1 AND player_id = $2 AND id < $3 ORDER BY id DESC LIMIT $4;
+
+-- name: rulings_of_player
+-- A player's decisions on eligibility, newest first, from below an id on.
+SELECT id, player_id, session_id, decided_at, expires_at, is_granted, reason, detail, rules, evidence::text AS evidence
+  FROM eligibility_decision WHERE bucket = $1 AND player_id = $2 AND id < $3 ORDER BY id DESC LIMIT $4;
 
 -- name: playable_sessions_of_player
 -- Some of a player's sessions that are not over, whoever provides them.

@@ -49,18 +49,28 @@ async def open_session(request: OperatorRequest, data: JSONBody[OpenSessionBody]
     `launch_url` is null while nobody can tell whether the launch worked: repeat the request with the same
     Idempotency-Key, and the same session is launched again. While calls to the provider are held back, no session is
     opened: 503 `provider_unavailable`, with a text for the player.
+
+    Whether the player may play is decided first: 403 `not_eligible` with its `reason`, or 503 `eligibility_unanswered`
+    when the self-exclusion check gave no answer, both with a text for the player.
     """
     exchange = request.exchange
-    command = launch.plan_opening(exchange.deps, data)
+    opening = launch.plan_opening(exchange.deps, data)
     idempotency = exchange.idempotency(
         idempotency_key_of(exchange), await request.fingerprint(), _render_answer
     )
+    admission = await launch.admit_player(exchange, data, opening, idempotency)
+    command = launch.order_opening(exchange.deps, opening, admission.grant)
     call = exchange.call(data.player_id, command, time_source=OURS, idempotency=idempotency)
-    async with launch.leave_to_launch(exchange, command.opening, idempotency) as leave:
-        session_id = _session_of(await exchange.submit(call))
+    async with launch.leave_to_launch(exchange, opening, idempotency) as leave:
+        try:
+            session_id = _session_of(await exchange.submit(call))
+        except CroupierError as refused:
+            await launch.keep_late_refusal(exchange, command, refused)
+            raise
         is_new = session_id == command.session_id
         session = await _load(request, session_id)
-        if leave is not None and session.state == State.CREATED and session.launch_url is None:
+        is_waiting = session.state == State.CREATED and session.launch_url is None
+        if leave is not None and admission.may_launch and is_waiting:
             session = await launch.launch_session(exchange, data, session, leave, is_first=is_new)
     if session.state == State.FAILED:
         raise launch.refused_launch(session)

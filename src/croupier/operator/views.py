@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from croupier.ids import BREAK, JOURNAL, RESTRICTION, ROUND, SESSION, render_id
+from croupier.ids import BREAK, ELIGIBILITY, JOURNAL, RESTRICTION, ROUND, SESSION, render_id
 from croupier.money import render_minor
 from croupier.moneypath.outcomes import Outcome
 from croupier.wallet.accounts import CASH_FUND, RECEIVABLE, WALLET
@@ -43,6 +43,7 @@ class SessionView(Struct, frozen=True, kw_only=True):
     won: MoneyView
     opened_at: datetime
     last_activity_at: datetime
+    jurisdiction: str | None
 
 
 class EventView(Struct, frozen=True, kw_only=True, rename={"from_state": "from", "to_state": "to"}):
@@ -162,12 +163,21 @@ class BreakView(Struct, frozen=True, kw_only=True):
 
 
 class GameView(Struct, frozen=True, kw_only=True):
-    """A game of the catalogue; it is not `available` while calls to its provider are held back."""
+    """A game of the catalogue; it is not `available` while calls to its provider are held back.
+
+    `rtp_bps` is its theoretical return in basis points of the stake. Without `assets` it is played in whatever a
+    contract covers.
+    """
 
     game_id: str
     name: str
     provider: str
     group: str
+    category: str
+    version: str | None
+    rtp_bps: int | None
+    assets: list[str]
+    jurisdictions: list[str]
     available: bool
 
 
@@ -219,6 +229,31 @@ class RestrictionPage(Struct, frozen=True):
     """Restrictions, newest first, those that are over included; `next_cursor` is null on the last page."""
 
     restrictions: list[RestrictionView]
+    next_cursor: str | None
+
+
+class EligibilityView(Struct, frozen=True, kw_only=True):
+    """A decision whether a player may open a game: `rules` are the pack and its version, `evidence` the facts.
+
+    `session_id` and `expires_at` are null for a refusal.
+    """
+
+    eligibility_id: str
+    player_id: str
+    session_id: str | None
+    granted: bool
+    reason: str
+    detail: str
+    rules: str | None
+    decided_at: datetime
+    expires_at: datetime | None
+    evidence: Any
+
+
+class EligibilityPage(Struct, frozen=True):
+    """Decisions, newest first; `next_cursor` is null on the last page."""
+
+    decisions: list[EligibilityView]
     next_cursor: str | None
 
 
@@ -291,6 +326,7 @@ def view_session(row: Row) -> SessionView:
         won=MoneyView(row["won"], asset),
         opened_at=row["opened_at"],
         last_activity_at=row["last_activity_at"],
+        jurisdiction=row["jurisdiction"],
     )
 
 
@@ -298,6 +334,20 @@ def view_restriction(row: Row) -> RestrictionView:
     """A restriction's row as it is shown."""
     same = {name: row[name] for name in RestrictionView.__struct_fields__ if name != "restriction_id"}
     return RestrictionView(restriction_id=render_id(RESTRICTION, row["id"]), **same)
+
+
+def view_ruling(row: Row) -> EligibilityView:
+    """A decision's row as it is shown."""
+    session_id = row["session_id"]
+    return EligibilityView(
+        eligibility_id=render_id(ELIGIBILITY, row["id"]),
+        session_id=None if session_id is None else render_id(SESSION, session_id),
+        granted=row["is_granted"],
+        evidence=msgspec.json.decode(row["evidence"]),
+        **{
+            name: row[name] for name in ("player_id", "reason", "detail", "rules", "decided_at", "expires_at")
+        },
+    )
 
 
 def view_event(row: Row, asset: str) -> EventView:

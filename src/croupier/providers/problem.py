@@ -50,7 +50,7 @@ def render_problem(error: CroupierError, correlation_id: str, headers: Headers =
         correlation_id=correlation_id,
         field=error.field,
         reason=error.reason,
-        player_message=kind.player_message,
+        player_message=error.player_message,
     )
     return Reply(kind.status, _ENCODER.encode(problem), (CONTENT_TYPE, *_retry_after(error), *headers))
 

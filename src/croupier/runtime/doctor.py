@@ -24,10 +24,12 @@ from croupier.runtime.config import (
     find_unusable_secrets,
     load_config,
     parse_address,
+    served_in,
 )
 from croupier.runtime.doctor_database import examine_database
 from croupier.runtime.doctor_keys import examine_keys
 from croupier.runtime.finding import Finding
+from croupier.runtime.geolocation import GeoUnusable, open_places
 from croupier.runtime.provider_keys import KeyReader, configured_keys
 
 __all__ = ["Finding", "examine"]
@@ -36,6 +38,8 @@ OLDEST_PYTHON: Final = (3, 11)
 PROBE_TIMEOUT_S: Final = 2.0
 MOST_GAPS_SHOWN: Final = 8
 REPLY_BYTES: Final = 262_144
+NOWHERE: Final = "XX"
+"""The pack that asks for nothing."""
 
 
 async def examine(config_path: Path | None, env: Mapping[str, str]) -> list[Finding]:
@@ -56,6 +60,7 @@ async def examine(config_path: Path | None, env: Mapping[str, str]) -> list[Find
     findings += _examine_secrets(config, env)
     findings += _examine_providers(config)
     findings += _examine_contracts(config, datetime.now(UTC))
+    findings += _examine_jurisdictions(config)
     findings += _examine_outbox(config)
     findings += await _examine_ports(config)
     findings += await examine_database(config.database)
@@ -134,6 +139,30 @@ def _examine_contracts(config: Config, now: datetime) -> list[Finding]:
         Finding.fail("contracts", f"{len(gaps) - MOST_GAPS_SHOWN} more gaps", "add contracts for them")
         for _ in gaps[MOST_GAPS_SHOWN : MOST_GAPS_SHOWN + 1]
     ]
+
+
+def _examine_jurisdictions(config: Config) -> list[Finding]:
+    """Without a jurisdiction nobody may play; a pack vouches for nothing, and XX for nobody."""
+    if not config.jurisdictions:
+        fix = "add [[jurisdictions]]; `croupier jurisdiction list` shows what there is"
+        return [Finding.warn("jurisdictions", "none is configured, so that no session can be opened", fix)]
+    served = served_in(config)
+    findings = [
+        Finding.warn(
+            "jurisdictions",
+            f"{name} is for development: nobody is looked up, and every country is served",
+            "remove it before real players play",
+        )
+        for name in served
+        if name == NOWHERE
+    ]
+    try:
+        places = open_places(config.geo.database)
+        if places is not None:
+            places.close()
+    except GeoUnusable as error:
+        findings.append(Finding.fail("geo.database", error.what, error.fix))
+    return findings or [Finding.ok("jurisdictions", f"served: {', '.join(sorted(served))}")]
 
 
 def _examine_outbox(config: Config) -> list[Finding]:

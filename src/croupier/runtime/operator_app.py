@@ -13,27 +13,35 @@ from croupier.moneypath.commands import Call
 from croupier.moneypath.outcomes import Outcome
 from croupier.operator.app import create_operator_app
 from croupier.operator.deps import LaunchRecord, OperatorDeps, OperatorKey, OperatorLimits, OperatorRecord
+from croupier.operator.eligibility import EligibilityDesk
+from croupier.operator.exclusion import ExclusionCheck
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
+from croupier.operator.rulings import RefusalBook
+from croupier.play.eligibility import Located
 from croupier.providers.arrival import BodyLimits
 from croupier.providers.breakers.desk import Breakers
 from croupier.providers.client import ClientLimits, ProviderClient
 from croupier.providers.contract import Adapter, ProviderAccount
 from croupier.providers.retries import RetrySettings
 from croupier.providers.strict_json import JsonLimits
-from croupier.runtime.config import Config, ContractBook, ResolvedKeys
+from croupier.runtime.config import Config, ContractBook, ResolvedKeys, served_in
+from croupier.runtime.exclusion import build_exclusion_check
 
 
 class OperatorEdge:
     """The ASGI application and what must be closed after it."""
 
-    def __init__(self, app: Any, launches: ProviderClient) -> None:
+    def __init__(self, app: Any, launches: ProviderClient, check: ExclusionCheck | None) -> None:
         self.app = app
         self._launches = launches
+        self._check = check
 
     async def close(self) -> None:
-        """Close the connections to providers."""
+        """Close the connections to providers, and those to the operator's check."""
         await self._launches.close()
+        if self._check is not None:
+            await self._check.close()
 
 
 def build_operator_app(
@@ -50,6 +58,7 @@ def build_operator_app(
     note_signed: Callable[[str, str], None],
     note_budget: Callable[[str, int], None],
     breakers: Breakers,
+    locate: Callable[[str], Located] | None,
 ) -> OperatorEdge:
     """Build the operator API; close the result when the process ends."""
     limits = config.limits
@@ -57,6 +66,7 @@ def build_operator_app(
     launches = ProviderClient(
         now, ClientLimits(retries=retries), note_signed=note_signed, note_budget=note_budget
     )
+    check = build_exclusion_check(config, keys, now)
     deps = OperatorDeps(
         submit=submit,
         reads=OperatorReads(pool),
@@ -66,6 +76,14 @@ def build_operator_app(
         accounts=accounts,
         launches=launches,
         breakers=breakers,
+        eligibility=EligibilityDesk(
+            served_in(config),
+            ids=ids,
+            now=now,
+            keep=RefusalBook(pool).keep,
+            locate=locate,
+            ask=None if check is None else check.ask,
+        ),
         ids=ids,
         now=now,
         keys=tuple(
@@ -84,4 +102,4 @@ def build_operator_app(
         observe=observe,
         observe_launch=observe_launch,
     )
-    return OperatorEdge(create_operator_app(deps), launches)
+    return OperatorEdge(create_operator_app(deps), launches, check)

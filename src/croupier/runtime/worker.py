@@ -29,6 +29,7 @@ from croupier.providers.strict_json import JsonLimits
 from croupier.runtime.breaker_work import build_breakers
 from croupier.runtime.config import Config, load_config
 from croupier.runtime.database import app_settings, connect_app, create_pool
+from croupier.runtime.geolocation import open_places
 from croupier.runtime.live_keys import LiveAccounts
 from croupier.runtime.operator_app import build_operator_app
 from croupier.runtime.orders import Orders, follow_orders, read_first_orders, tell_ready
@@ -193,6 +194,7 @@ class Worker:
         self._lanes.start()
         breakers = build_breakers(self._config, pool, self._ids, _now, self._metrics.outbound)
         await breakers.look()
+        places = open_places(self._config.geo.database)
         operator = build_operator_app(
             self._config,
             keys,
@@ -206,6 +208,7 @@ class Worker:
             note_signed=accounts.note_signed,
             note_budget=self._metrics.outbound.note_budget,
             breakers=breakers,
+            locate=None if places is None else places.locate,
         )
         following = asyncio.create_task(breakers.follow(), name="breakers")
         intake = self._intake(accounts, pool)

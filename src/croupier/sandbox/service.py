@@ -25,6 +25,7 @@ from croupier.sandbox.client import GatewayClient
 from croupier.sandbox.control import Control, ControlOrder
 from croupier.sandbox.crash_table import CrashTable
 from croupier.sandbox.desk import Desk
+from croupier.sandbox.exclusions import answer_check
 from croupier.sandbox.notices import Notices
 from croupier.sandbox.plan import Rates
 from croupier.sandbox.protocols import open_wire
@@ -40,7 +41,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LARGEST_BODY_BYTES: Final = 65_536
 STOP_WITHIN_S: Final = 10.0
 NATIVE_LAUNCHES: Final = ("/v1/launch", "/launch")
-OWN_PATHS: Final = frozenset({"play", "games", "status", "book", "unresolved", "control", "launch", "v1"})
+OWN_PATHS: Final = frozenset(
+    {"play", "games", "status", "book", "unresolved", "control", "launch", "v1", "self-exclusion"}
+)
 """First segments of the service's own paths, which no account may have as its id."""
 
 
@@ -116,6 +119,7 @@ class SandboxService:
                 web.get("/play/{token}", self._show_page),
                 web.post("/play/{token}", self._play),
                 web.get("/games", self._show_games),
+                web.post("/self-exclusion", self._check_exclusion),
                 web.get("/status", self._show_status),
                 web.get("/book", self._show_book),
                 web.get("/unresolved", self._show_unresolved),
@@ -192,6 +196,10 @@ class SandboxService:
                 ]
             }
         )
+
+    async def _check_exclusion(self, request: web.Request) -> web.StreamResponse:
+        """Stands in for the operator's own check: the player's id says what is answered."""
+        return _json(await answer_check(await _read_json(request), self._first.house.client.stopping))
 
     async def _show_status(self, request: web.Request) -> web.StreamResponse:
         status = self._desk_of(request).render_status()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 from msgspec import structs
 
@@ -29,6 +31,7 @@ from croupier.moneypath.outcomes import (
     ROUND_CLOSED,
     SESSION_NOT_ACTIVE,
 )
+from croupier.play.eligibility import PlayTerms
 from croupier.play.round import Round, RoundChange, RoundState
 from croupier.play.session import Change, Session, State, is_open_for_play
 from croupier.wallet.accounts import Leg, wallet_of
@@ -116,12 +119,25 @@ def _decline_code(
     # First of all: a restriction closes sessions too, and is what the player should be told.
     if facts.restriction_of(bet.player_id, stamp.now) is not None:
         return PLAYER_RESTRICTED
-    if not is_open_for_play(session, stamp.now):
+    terms = facts.terms.get(session.id)
+    if not is_open_for_play(session, stamp.now) or _is_idle(session, terms, stamp):
         return SESSION_NOT_ACTIVE
     round_ = round_of(facts, session, bet.round_id)
     if round_ is not None and round_.state != RoundState.OPEN and not call.rules.bets_after_close:
         return ROUND_CLOSED
+    if terms is not None and terms.stake_cap is not None:
+        # A round is a cycle: whatever of it stands counts together, however it was split.
+        staked = 0 if round_ is None else round_.staked
+        if staked + bet.amount > terms.stake_cap:
+            return LIMIT_REACHED
     return INSUFFICIENT_FUNDS if balance < bet.amount else None
+
+
+def _is_idle(session: Session, terms: PlayTerms | None, stamp: Stamp) -> bool:
+    """Whether nobody played for as long as the jurisdiction allows, even if no timeout has closed the session yet."""
+    if terms is None or terms.idle_close_s is None:
+        return False
+    return stamp.now - session.last_activity_at >= timedelta(seconds=terms.idle_close_s)
 
 
 def _happening(

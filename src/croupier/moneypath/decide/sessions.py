@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from croupier.errors import ILLEGAL_TRANSITION, NOT_ELIGIBLE, TOKEN_EXPIRED, UNKNOWN_SESSION, CroupierError
 from croupier.ids import RESTRICTION, SESSION, render_id
 from croupier.moneypath.commands import (
@@ -16,8 +18,9 @@ from croupier.moneypath.decide.binding import find_session
 from croupier.moneypath.decide.history import Happening, record
 from croupier.moneypath.decide.seat import TOKEN_GRACE, find_token
 from croupier.moneypath.decide.verdict import Verdict, refuse
-from croupier.moneypath.facts import Effects, Facts, Stamp, Token
+from croupier.moneypath.facts import Effects, Facts, Opened, Stamp, Token
 from croupier.moneypath.outcomes import APPROVED, OK, PLAYER_RESTRICTED, Outcome
+from croupier.play.eligibility import Reason, Ruling
 from croupier.play.session import Change, Session, State, is_open_for_play
 
 
@@ -26,16 +29,8 @@ def _answer(session: Session, *, is_repeat: bool = False) -> Outcome:
     return Outcome(APPROVED, OK, reference, asset=session.asset, is_repeat=is_repeat, session_id=session.id)
 
 
-def _move(
-    call: Call,
-    session: Session | None,
-    happening: Happening,
-    stamp: Stamp,
-    command: OpenSession | None = None,
-) -> Verdict:
-    effects = record(
-        call, session, happening, stamp, session_id=None if command is None else command.session_id
-    )
+def _move(call: Call, session: Session, happening: Happening, stamp: Stamp) -> Verdict:
+    effects = record(call, session, happening, stamp)
     assert effects.session is not None, "a recorded happening has a session"  # noqa: S101 (narrowing)
     return Verdict(outcome=_answer(effects.session), effects=effects)
 
@@ -50,13 +45,38 @@ def decide_open(facts: Facts, call: Call, command: OpenSession, stamp: Stamp) ->
         until = "it is lifted" if standing.until is None else standing.until.isoformat()
         detail = f"{render_id(RESTRICTION, standing.id)} ({standing.kind}) stands against this player until {until}"
         return refuse(CroupierError(NOT_ELIGIBLE, detail, field="player_id", reason=PLAYER_RESTRICTED))
+    if stamp.now >= command.grant.expires_at:
+        detail = "the decision that the player may play has expired; open the session anew"
+        return refuse(
+            CroupierError(NOT_ELIGIBLE, detail, field="player_id", reason=Reason.DECISION_EXPIRED.value)
+        )
     happening = Happening(
         cause="created",
         occurred_at=stamp.now,
         to_state=State.CREATED.value,
         change=Change(opening=command.opening),
     )
-    return _move(call, None, happening, stamp, command)
+    effects = record(call, None, happening, stamp, session_id=command.session_id)
+    assert effects.session is not None, "a recorded happening has a session"  # noqa: S101 (narrowing)
+    opened = Opened(_ruling(call, command), command.grant.terms)
+    return Verdict(outcome=_answer(effects.session), effects=structs.replace(effects, opened=opened))
+
+
+def _ruling(call: Call, command: OpenSession) -> Ruling:
+    grant = command.grant
+    return Ruling(
+        bucket=call.bucket,
+        id=grant.id,
+        player_id=command.opening.player_id,
+        session_id=command.session_id,
+        decided_at=grant.decided_at,
+        expires_at=grant.expires_at,
+        is_granted=True,
+        reason=OK,
+        detail="",
+        rules=grant.terms.rules,
+        evidence=grant.evidence,
+    )
 
 
 def decide_confirm(facts: Facts, call: Call, command: ConfirmLaunch, stamp: Stamp) -> Verdict:

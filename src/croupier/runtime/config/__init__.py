@@ -1,6 +1,8 @@
 """Configuration of Croupier: `croupier.toml`, overridden by `CROUPIER_…` environment variables."""
 
 from croupier.runtime.config.contracts import ContractBook
+from croupier.runtime.config.eligibility import Geo, JurisdictionEntry, SelfExclusion
+from croupier.runtime.config.jurisdictions import built_in_packs, served_in
 from croupier.runtime.config.keys import (
     ProviderKeys,
     ResolvedKeys,
@@ -47,8 +49,10 @@ __all__ = [
     "ContractBook",
     "Database",
     "Game",
+    "Geo",
     "Http",
     "Inbox",
+    "JurisdictionEntry",
     "Lanes",
     "Limits",
     "Outbox",
@@ -61,9 +65,11 @@ __all__ = [
     "ResolvedKeys",
     "Retries",
     "Sandbox",
+    "SelfExclusion",
     "Telemetry",
     "Timeout",
     "Wallet",
+    "built_in_packs",
     "find_unusable_outbox",
     "find_unusable_secrets",
     "load_config",
@@ -72,4 +78,5 @@ __all__ = [
     "resolve_api_keys",
     "resolve_keys",
     "resolve_outbox",
+    "served_in",
 ]

@@ -103,6 +103,28 @@ def _games(config: Config) -> Iterator[Problem]:
         yield from _unknown(("games", number, "provider"), game.provider, known, "provider")
 
 
+def _game_assets(config: Config) -> Iterator[Problem]:
+    known = set(known_assets(config))
+    for number, game in enumerate(config.games):
+        for position, asset in enumerate(game.assets):
+            yield from _unknown(("games", number, "assets", position), asset, known, "asset")
+
+
+def _self_exclusion(config: Config) -> Iterator[Problem]:
+    check = config.self_exclusion
+    if check.url is not None and check.secret is None:
+        yield Problem(
+            "self_exclusion.secret", "the questions must be signed", "add secret, a reference to it"
+        )
+    if check.url is None and check.secret is not None:
+        yield Problem(
+            "self_exclusion.url", "there is a secret and nobody to ask", "add url, or remove secret"
+        )
+    if check.timeout_s > config.limits.request_deadline_s:
+        what = f"is longer than limits.request_deadline_s ({config.limits.request_deadline_s} s)"
+        yield Problem("self_exclusion.timeout", what, "make it shorter: the launch waits for it")
+
+
 def _contracts(config: Config) -> Iterator[Problem]:
     names = [c.id if c.provider and is_readable_instant(c.starts_at) else "" for c in config.contracts]
     yield from _repeated("contracts", names, key="from")
@@ -165,6 +187,8 @@ def secret_references(config: Config) -> dict[str, str]:
         for number, provider in enumerate(config.providers)
         for position, key in enumerate(provider.keys)
     }
+    given = config.self_exclusion.secret
+    found |= {} if given is None else {"self_exclusion.secret": given}
     return found | api_key_references(config)
 
 
@@ -258,6 +282,8 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (
     _assets,
     _providers,
     _games,
+    _game_assets,
+    _self_exclusion,
     _contracts,
     _key_ids,
     _key_counts,

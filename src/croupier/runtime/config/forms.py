@@ -43,6 +43,7 @@ Duration = Annotated[
     str, text_form(r"[1-9][0-9]{0,5}[smhd]", 'a duration such as "90s", "15m", "24h" or "7d"')
 ]
 Name = Annotated[str, text_form(r"[a-z][a-z0-9_]{0,63}", "a name of a-z 0-9 _")]
+BasisPoints = Annotated[int, Meta(ge=0, le=10_000)]
 Label = Annotated[str, Meta(min_length=1, max_length=200, extra={"form": "1 to 200 characters"})]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

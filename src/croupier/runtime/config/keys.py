@@ -21,10 +21,14 @@ class ProviderKeys(Struct, frozen=True):
 
 
 class ResolvedKeys(Struct, frozen=True):
-    """Keys by provider id, and native keys of the operator API by key id; the repr masks every secret."""
+    """Keys by provider id, native keys of the operator API by key id, what signs the self-exclusion check's questions.
+
+    The repr masks every secret.
+    """
 
     providers: Mapping[str, ProviderKeys]
     api: Mapping[str, SigningKey]
+    self_exclusion: SigningKey | None = None
 
 
 def resolve_keys(config: Config, env: Mapping[str, str]) -> ResolvedKeys:
@@ -34,6 +38,7 @@ def resolve_keys(config: Config, env: Mapping[str, str]) -> ResolvedKeys:
     return ResolvedKeys(
         providers={provider.id: _provider_keys(provider, env) for provider in config.providers},
         api=_api_keys(config, env),
+        self_exclusion=_check_key(config, env),
     )
 
 
@@ -66,6 +71,13 @@ def _api_keys(config: Config, env: Mapping[str, str]) -> Mapping[str, SigningKey
         for key in config.api_keys
         if key.secret is not None
     }
+
+
+def _check_key(config: Config, env: Mapping[str, str]) -> SigningKey | None:
+    check = config.self_exclusion
+    if check.secret is None:
+        return None
+    return SigningKey(check.key_id, resolve_secret(check.secret, env=env))
 
 
 def _provider_keys(provider: Provider, env: Mapping[str, str]) -> ProviderKeys:

@@ -13,7 +13,9 @@ import msgspec
 
 from croupier.runtime.config.checks import outbox_references, plan_problems, secret_references
 from croupier.runtime.config.contracts import apply_day_start
+from croupier.runtime.config.eligibility import Geo, JurisdictionEntry, SelfExclusion
 from croupier.runtime.config.environment import apply_overrides, plan_overrides, plan_unknown_variables
+from croupier.runtime.config.jurisdictions import jurisdiction_problems
 from croupier.runtime.config.problems import ConfigProblems, Problem
 from croupier.runtime.config.queues import Outbox
 from croupier.runtime.config.reading import Place, Reader
@@ -51,7 +53,7 @@ def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
         contracts=tuple(_anchor_days(config.contracts, reader)),
         database=_resolve_urls(config.database, reader, env=env, folder=folder, overrides=overrides),
     )
-    problems = [*reader.problems, *plan_problems(config)]
+    problems = [*reader.problems, *plan_problems(config), *jurisdiction_problems(config)]
     problems += plan_unknown_variables(env, _referenced_variables(config, document))
     if problems:
         raise ConfigProblems(problems)
@@ -89,7 +91,28 @@ def _anchor_paths(config: Config, folder: Path) -> Config:
         providers=tuple(_anchor_provider(provider, folder) for provider in config.providers),
         api_keys=tuple(_anchor_api_key(key, folder) for key in config.api_keys),
         outbox=_anchor_outbox(config.outbox, folder),
+        self_exclusion=_anchor_check(config.self_exclusion, folder),
+        geo=_anchor_geo(config.geo, folder),
+        jurisdictions=tuple(_anchor_pack(entry, folder) for entry in config.jurisdictions),
     )
+
+
+def _anchor_check(check: SelfExclusion, folder: Path) -> SelfExclusion:
+    if check.secret is None:
+        return check
+    return msgspec.structs.replace(check, secret=_anchor_reference(check.secret, folder))
+
+
+def _anchor_geo(geo: Geo, folder: Path) -> Geo:
+    if geo.database is None:
+        return geo
+    return msgspec.structs.replace(geo, database=str(folder / Path(geo.database).expanduser()))
+
+
+def _anchor_pack(entry: JurisdictionEntry, folder: Path) -> JurisdictionEntry:
+    if entry.pack is None:
+        return entry
+    return msgspec.structs.replace(entry, pack=str(folder / Path(entry.pack).expanduser()))
 
 
 def _anchor_outbox(outbox: Outbox, folder: Path) -> Outbox:

@@ -22,7 +22,6 @@ MOST_ITEMS: Final = 10_000
 YEARS: Final = range(1970, 2200)
 
 LATER: Final[Mapping[Place, str]] = {
-    ("jurisdictions",): "jurisdiction rules",
     ("retention",): "retention policies",
     ("telemetry", "otlp_endpoint"): "trace export",
 }

@@ -14,11 +14,14 @@ from zoneinfo import ZoneInfo
 from msgspec import Meta, Struct, field
 
 from croupier.money import Asset, AssetRegistry
+from croupier.play.pack import Category
+from croupier.runtime.config.eligibility import Geo, JurisdictionEntry, SelfExclusion
 from croupier.runtime.config.forms import (
     SECRET_FIELD,
     Address,
     AssetChoice,
     AssetCode,
+    BasisPoints,
     Duration,
     GroupChoice,
     HttpUrl,
@@ -183,6 +186,19 @@ class Game(Struct, frozen=True, forbid_unknown_fields=True):
     provider: Annotated[Slug, Meta(description="The id of a provider above.")]
     name: Annotated[Label, Meta(description="What players see.")]
     group: Annotated[Slug, Meta(description="Contracts and flags name groups.")] = "default"
+    category: Annotated[
+        Category, Meta(description="What kind of game it is, for the rules that tell kinds apart.")
+    ] = "slots"
+    version: Annotated[
+        Label | None, Meta(description="The version that is certified; kept with every decision.")
+    ] = None
+    rtp_bps: Annotated[
+        BasisPoints | None,
+        Meta(description="Theoretical return to the player, in basis points of the stake."),
+    ] = None
+    assets: Annotated[
+        tuple[AssetCode, ...], Meta(description="What it can be played in; default: what a contract covers.")
+    ] = ()
 
 
 class Contract(Struct, frozen=True, forbid_unknown_fields=True):
@@ -336,12 +352,15 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     wallet: Wallet = field(default_factory=Wallet)
     retries: Retries = field(default_factory=Retries)
     breakers: Breakers = field(default_factory=Breakers)
+    self_exclusion: SelfExclusion = field(default_factory=SelfExclusion)
+    geo: Geo = field(default_factory=Geo)
     inbox: Inbox = field(default_factory=Inbox)
     outbox: Outbox = field(default_factory=Outbox)
     assets: tuple[AssetEntry, ...] = ()
     providers: tuple[Provider, ...] = ()
     games: tuple[Game, ...] = ()
     contracts: tuple[Contract, ...] = ()
+    jurisdictions: tuple[JurisdictionEntry, ...] = ()
     api_keys: tuple[ApiKey, ...] = ()
     timeouts: dict[str, Timeout] = field(default_factory=dict)
     owners: dict[str, Owner] = field(default_factory=dict)

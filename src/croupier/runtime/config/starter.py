@@ -16,7 +16,7 @@ from croupier_signing import hash_api_key, random_token
 CONFIG_NAME: Final = "croupier.toml"
 DATA_FOLDER: Final = ".croupier"
 KEYS_FOLDER: Final = f"{DATA_FOLDER}/keys"
-KEY_NAMES: Final = ("sandbox-in-1", "sandbox-out-1", "operator", "admin")
+KEY_NAMES: Final = ("sandbox-in-1", "sandbox-out-1", "operator", "admin", "self-exclusion")
 IGNORED: Final = f"{DATA_FOLDER}/"
 
 
@@ -160,21 +160,41 @@ keys = [
     { id = "sandbox-out-1", secret = "file:$keys/sandbox-out-1.key", direction = "outbound" },
 ]
 
+# The catalogue. `category` and `rtp_bps` (theoretical return, in basis points) are what jurisdictions ask about.
 [[games]]
 id = "dice"
 provider = "sandbox"
 name = "Dice"
+category = "instant"
+rtp_bps = 9900
 
 [[games]]
 id = "mines"
 provider = "sandbox"
 name = "Mines"
+category = "instant"
+rtp_bps = 9900
 
 [[games]]
 id = "crash"
 provider = "sandbox"
 name = "Crash"
 group = "crash"
+category = "instant"
+rtp_bps = 9900
+
+# Whom you may serve, and with what. A player of any other country is refused; `croupier jurisdiction list` shows the
+# packs that come with Croupier, `croupier jurisdiction show MT` the rules of one with their sources.
+[[jurisdictions]]
+id = "MT"
+providers = ["*"]
+games = ["*"]
+
+# Your service that knows who is excluded from play. It is asked before every launch, and no answer means no launch.
+# Here the sandbox stands in for it; docs/how-to/decide-who-may-play.md says what yours must answer.
+[self_exclusion]
+url = "http://127.0.0.1:8702/self-exclusion"
+secret = "file:$keys/self-exclusion.key"
 
 # Terms by provider, game group and asset; the most specific that has begun applies, then the latest.
 # The provider's share is in basis points: 1200 is 12 %.

@@ -85,6 +85,7 @@ ERRORS: Final[dict[ErrorKind, str]] = {
     errors.IN_FLIGHT: UNKNOWN,
     errors.OVERLOADED: UNKNOWN,
     errors.PROVIDER_UNAVAILABLE: UNKNOWN,
+    errors.ELIGIBILITY_UNANSWERED: UNKNOWN,
     errors.BACKLOGGED: UNKNOWN,
     errors.UNAVAILABLE: UNKNOWN,
     errors.INTERNAL: UNKNOWN,

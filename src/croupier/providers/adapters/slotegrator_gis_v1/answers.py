@@ -80,6 +80,7 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "backlogged": (UNDECIDED, _AGAIN),
     "overloaded": (UNDECIDED, _AGAIN),
     "provider_unavailable": (UNDECIDED, _AGAIN),
+    "eligibility_unanswered": (UNDECIDED, _AGAIN),
     "unavailable": (UNDECIDED, _AGAIN),
     "internal": (UNDECIDED, _AGAIN),
 }

@@ -100,6 +100,7 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "backlogged": (UNDECIDED, "503"),
     "overloaded": (UNDECIDED, "503"),
     "provider_unavailable": (UNDECIDED, "503"),
+    "eligibility_unanswered": (UNDECIDED, "503"),
     "unavailable": (UNDECIDED, "503"),
     "internal": (UNDECIDED, "500"),
 }

@@ -92,6 +92,7 @@ ERRORS: Final[dict[str, tuple[int, wire.ErrorReply]]] = {
     "backlogged": (UNDECIDED, FAILED),
     "overloaded": (UNDECIDED, FAILED),
     "provider_unavailable": (UNDECIDED, FAILED),
+    "eligibility_unanswered": (UNDECIDED, FAILED),
     "unavailable": (UNDECIDED, FAILED),
     "internal": (UNDECIDED, FAILED),
 }
