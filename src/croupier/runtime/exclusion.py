@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from croupier.operator.exclusion import ExclusionCheck, ExclusionSettings
-from croupier.runtime.config import Config, ResolvedKeys
+from croupier.runtime.config import Config, resolve_check_key
 
 
 def build_exclusion_check(
-    config: Config, keys: ResolvedKeys, now: Callable[[], datetime]
+    config: Config, env: Mapping[str, str], now: Callable[[], datetime]
 ) -> ExclusionCheck | None:
-    """The check; None when none is configured. Close it when the process ends."""
-    check = config.self_exclusion
-    if check.url is None or keys.self_exclusion is None:
+    """The check; None when none is configured. Close it when the process ends. Raises ConfigProblems."""
+    check, key = config.self_exclusion, resolve_check_key(config, env)
+    if check.url is None or key is None:
         return None
-    settings = ExclusionSettings(url=check.url, key=keys.self_exclusion, timeout_s=check.timeout_s)
-    return ExclusionCheck(settings, now)
+    return ExclusionCheck(ExclusionSettings(url=check.url, key=key, timeout_s=check.timeout_s), now)

@@ -26,7 +26,6 @@ from croupier.providers.contract import Adapter, ProviderAccount
 from croupier.providers.retries import RetrySettings
 from croupier.providers.strict_json import JsonLimits
 from croupier.runtime.config import Config, ContractBook, ResolvedKeys, served_in
-from croupier.runtime.exclusion import build_exclusion_check
 
 
 class OperatorEdge:
@@ -59,6 +58,7 @@ def build_operator_app(
     note_budget: Callable[[str, int], None],
     breakers: Breakers,
     locate: Callable[[str], Located] | None,
+    check: ExclusionCheck | None,
 ) -> OperatorEdge:
     """Build the operator API; close the result when the process ends."""
     limits = config.limits
@@ -66,7 +66,6 @@ def build_operator_app(
     launches = ProviderClient(
         now, ClientLimits(retries=retries), note_signed=note_signed, note_budget=note_budget
     )
-    check = build_exclusion_check(config, keys, now)
     deps = OperatorDeps(
         submit=submit,
         reads=OperatorReads(pool),

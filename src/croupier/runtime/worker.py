@@ -29,6 +29,7 @@ from croupier.providers.strict_json import JsonLimits
 from croupier.runtime.breaker_work import build_breakers
 from croupier.runtime.config import Config, load_config
 from croupier.runtime.database import app_settings, connect_app, create_pool
+from croupier.runtime.exclusion import build_exclusion_check
 from croupier.runtime.geolocation import open_places
 from croupier.runtime.live_keys import LiveAccounts
 from croupier.runtime.operator_app import build_operator_app
@@ -208,6 +209,7 @@ class Worker:
             note_signed=accounts.note_signed,
             note_budget=self._metrics.outbound.note_budget,
             breakers=breakers,
+            check=build_exclusion_check(self._config, os.environ, _now),
             locate=None if places is None else places.locate,
         )
         following = asyncio.create_task(breakers.follow(), name="breakers")

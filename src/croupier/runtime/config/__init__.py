@@ -8,6 +8,7 @@ from croupier.runtime.config.keys import (
     ResolvedKeys,
     find_unusable_secrets,
     resolve_api_keys,
+    resolve_check_key,
     resolve_keys,
 )
 from croupier.runtime.config.loading import load_config
@@ -76,6 +77,7 @@ __all__ = [
     "parse_address",
     "read_webhook_key",
     "resolve_api_keys",
+    "resolve_check_key",
     "resolve_keys",
     "resolve_outbox",
     "served_in",

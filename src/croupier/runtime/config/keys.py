@@ -21,14 +21,10 @@ class ProviderKeys(Struct, frozen=True):
 
 
 class ResolvedKeys(Struct, frozen=True):
-    """Keys by provider id, native keys of the operator API by key id, what signs the self-exclusion check's questions.
-
-    The repr masks every secret.
-    """
+    """Keys by provider id, and native keys of the operator API by key id; the repr masks every secret."""
 
     providers: Mapping[str, ProviderKeys]
     api: Mapping[str, SigningKey]
-    self_exclusion: SigningKey | None = None
 
 
 def resolve_keys(config: Config, env: Mapping[str, str]) -> ResolvedKeys:
@@ -38,7 +34,6 @@ def resolve_keys(config: Config, env: Mapping[str, str]) -> ResolvedKeys:
     return ResolvedKeys(
         providers={provider.id: _provider_keys(provider, env) for provider in config.providers},
         api=_api_keys(config, env),
-        self_exclusion=_check_key(config, env),
     )
 
 
@@ -47,6 +42,16 @@ def resolve_api_keys(config: Config, env: Mapping[str, str]) -> Mapping[str, Sig
     if problems := list(_find_unusable(api_key_references(config), env)):
         raise ConfigProblems(problems)
     return _api_keys(config, env)
+
+
+def resolve_check_key(config: Config, env: Mapping[str, str]) -> SigningKey | None:
+    """What signs the questions to the self-exclusion check, None without one; raises ConfigProblems."""
+    check = config.self_exclusion
+    if check.secret is None:
+        return None
+    if problems := list(_find_unusable({"self_exclusion.secret": check.secret}, env)):
+        raise ConfigProblems(problems)
+    return SigningKey(check.key_id, resolve_secret(check.secret, env=env))
 
 
 def find_unusable_secrets(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
@@ -71,13 +76,6 @@ def _api_keys(config: Config, env: Mapping[str, str]) -> Mapping[str, SigningKey
         for key in config.api_keys
         if key.secret is not None
     }
-
-
-def _check_key(config: Config, env: Mapping[str, str]) -> SigningKey | None:
-    check = config.self_exclusion
-    if check.secret is None:
-        return None
-    return SigningKey(check.key_id, resolve_secret(check.secret, env=env))
 
 
 def _provider_keys(provider: Provider, env: Mapping[str, str]) -> ProviderKeys:
