@@ -144,7 +144,7 @@ async def test_a_second_attempt_that_reaches_nobody_is_unknown_because_the_first
 
     async def first_only(*given: object, **named: object) -> object:
         if studio.seen:
-            return NotSent("connect")
+            return NotSent("unreachable")
         return await sent(*given, **named)  # type: ignore[arg-type]
 
     client.send_request = first_only  # type: ignore[method-assign,assignment]
