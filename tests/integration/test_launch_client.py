@@ -167,7 +167,7 @@ async def test_a_thousand_callers_whose_calls_fail_together_make_no_storm(studio
     told: list[int] = []
     client = ProviderClient(
         lambda: datetime.now(UTC),
-        ClientLimits(deadline_s=20.0),
+        ClientLimits(deadline_s=20.0, connect_s=20.0),
         note_budget=lambda provider, percent: told.append(percent),
     )
     studio.script.extend(["drop"] * 2_000)

@@ -54,13 +54,15 @@ _JITTER: Final = random.Random()  # noqa: S311 (spreads retries, guards nothing)
 
 
 class ClientLimits(Struct, frozen=True, kw_only=True):
-    """The bounds of one call and of the pool; the shorter of this deadline and the adapter's counts, retries included.
+    """The bounds of one call and of the pool; the shorter of these deadlines and the adapter's counts.
 
+    `deadline_s` is that of a launch, retries included, `question_s` that of a question, for which nobody plays.
     `connect_s` is for waiting in the pool, the name, the connection and TLS; `reply_bytes` bounds the answer to a
     launch, `list_bytes` the answer to a question, which may be a game list; `header_bytes` bounds one line of a head.
     """
 
     deadline_s: float = 5.0
+    question_s: float = 30.0
     connect_s: float = 3.0
     reply_bytes: int = 64 * 1024
     list_bytes: int = 8 * 1024 * 1024
@@ -126,7 +128,7 @@ class ProviderClient:
         for attempt in count(1):
             key = _signing_key(account)
             request = adapter.build_launch(order, account, self._begin_attempt())
-            ends_at = ends_at or time.monotonic() + min(request.deadline_s, self._limits.deadline_s)
+            ends_at = ends_at or _end_of(request, self._limits.deadline_s)
             self._note_signed(account.id, key.id)
             reply = await self.send_request(request, traceparent, ends_at=ends_at)
             if isinstance(reply, NotSent):
@@ -175,7 +177,10 @@ class ProviderClient:
         if request is None:
             return QuestionRefused(NOT_OFFERED)
         self._note_signed(account.id, key.id)
-        reply = await self.send_request(request, reply_bytes=self._limits.list_bytes)
+        limits = self._limits
+        reply = await self.send_request(
+            request, ends_at=_end_of(request, limits.question_s), reply_bytes=limits.list_bytes
+        )
         if isinstance(reply, NotSent):
             return QuestionUnanswered(reply.reason)
         return adapter.read_answer(question, reply)
@@ -188,18 +193,15 @@ class ProviderClient:
         request: OutboundRequest,
         traceparent: bytes | None = None,
         *,
+        ends_at: float,
         reply_bytes: int | None = None,
-        ends_at: float | None = None,
     ) -> Reply | TransportFault | NotSent:
         """Send once and read the reply within its bounds; every fault of transport becomes a value.
 
         `ends_at` is the end of the call that this is an attempt of, by the monotonic clock.
         """
-        left_s = min(request.deadline_s, self._limits.deadline_s)
-        if ends_at is not None:
-            left_s = min(left_s, max(0.0, ends_at - time.monotonic()))
         try:
-            async with asyncio.timeout(left_s):
+            async with asyncio.timeout(max(0.0, ends_at - time.monotonic())):
                 return await self._exchange(request, traceparent, reply_bytes or self._limits.reply_bytes)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return NotSent(_why_unreached(error))
@@ -254,6 +256,10 @@ class ProviderClient:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _end_of(request: OutboundRequest, bound_s: float) -> float:
+    return time.monotonic() + min(request.deadline_s, bound_s)
 
 
 def _why_unreached(error: aiohttp.ClientError) -> str:

@@ -35,6 +35,7 @@ from croupier.providers.contract import (
 
 MAX_NAME: Final = 128
 MAX_GAME_URL: Final = 2048
+"""Characters of a game's address, in every protocol that gives a whole one."""
 # JSON Schema reads patterns as ECMA-262 does, and `$` alone would let a last line feed through in Python.
 NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]+(?![\s\S])"
 DECISION: Final = "ref"
@@ -117,7 +118,6 @@ def judge_launch(
 def launched(url: str) -> LaunchAnswer:
     """The game's address if a browser may be sent there.
 
-    It is absolute, http or https, with a host and no user name, of bounded length, and nothing in it needs escaping.
+    It is absolute, http or https, with a host and no user name, and nothing in it needs escaping.
     """
-    is_usable = len(url) <= MAX_GAME_URL and _GAME_URL.fullmatch(url) is not None
-    return Launched(url) if is_usable else LaunchUnknown("launch_url_not_usable")
+    return Launched(url) if _GAME_URL.fullmatch(url) is not None else LaunchUnknown("launch_url_not_usable")
