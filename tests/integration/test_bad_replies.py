@@ -43,6 +43,7 @@ from croupier.providers.registry import find_adapters
 DEADLINE_S = 0.4
 SLACK_S = 2.0
 """What a busy machine may add."""
+STORM_SLACK_S = 15.0
 NOT_UNDERSTOOD = "reply_not_understood"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -168,10 +169,11 @@ async def test_what_is_no_http_is_said_to_be_none_and_is_not_tried_again(client:
 
 
 async def test_a_storm_of_early_hints_ends_with_the_deadline(client: ProviderClient) -> None:
+    """Each read of them is worked off at once, so a busy machine is late by some reads; without a deadline, by hours."""
     async with open_rogue(pour(b"", EARLY_HINT * 1_000)) as rogue:
         started = time.monotonic()
         assert await launch(client, rogue, "croupier_v1") == LaunchUnknown("timeout")
-        assert time.monotonic() - started < DEADLINE_S + SLACK_S
+        assert time.monotonic() - started < DEADLINE_S + STORM_SLACK_S
 
 
 @EVERY
