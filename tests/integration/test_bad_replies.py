@@ -169,7 +169,7 @@ async def test_what_is_no_http_is_said_to_be_none_and_is_not_tried_again(client:
 
 
 async def test_a_storm_of_early_hints_ends_with_the_deadline(client: ProviderClient) -> None:
-    """Each read of them is worked off at once, so a busy machine is late by some reads; without a deadline, by hours."""
+    """Each read of them is worked off at once, so a busy machine is late by some reads."""
     async with open_rogue(pour(b"", EARLY_HINT * 1_000)) as rogue:
         started = time.monotonic()
         assert await launch(client, rogue, "croupier_v1") == LaunchUnknown("timeout")
