@@ -144,7 +144,7 @@ async def test_a_second_attempt_that_reaches_nobody_is_unknown_because_the_first
 
     async def first_only(*given: object, **named: object) -> object:
         if studio.seen:
-            return NotSent("connect")
+            return NotSent("unreachable")
         return await sent(*given, **named)  # type: ignore[arg-type]
 
     client.send_request = first_only  # type: ignore[method-assign,assignment]
@@ -167,7 +167,7 @@ async def test_a_thousand_callers_whose_calls_fail_together_make_no_storm(studio
     told: list[int] = []
     client = ProviderClient(
         lambda: datetime.now(UTC),
-        ClientLimits(deadline_s=20.0),
+        ClientLimits(deadline_s=20.0, connect_s=20.0),
         note_budget=lambda provider, percent: told.append(percent),
     )
     studio.script.extend(["drop"] * 2_000)

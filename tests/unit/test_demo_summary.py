@@ -97,6 +97,8 @@ BROWNOUT = Brownout(
     calls_while_open=0,
     others_tried=20,
     others_opened=20,
+    others_before_us=tuple(range(1_000, 5_000, 100)),
+    others_us=(5_000, *range(1_000, 4_900, 100)),
     recovered_in_s=4.5,
     changes=("closed → open: 10 of 10 calls failed",),
 )
@@ -252,6 +254,18 @@ def test_the_document_tells_what_came_by_webhook_and_that_a_replay_moved_nothing
         "double_effects": 0,
         "digest_equal": True,
     }
+
+
+def test_what_a_sick_provider_cost_the_others_is_measured_and_told() -> None:
+    told_breakers = summary_of(SOUND)["breakers"]
+    assert told_breakers["others_p99_ms"] == {"before": 4.9, "meanwhile": 5.0}
+    assert told_breakers["others_p99_ratio"] == "1.02"
+    assert "p99 4.9 ms before, 5.0 ms meanwhile, 1.02 times as long" in told(summary_of(SOUND))
+    alone = msgspec.structs.replace(SOUND, **brownout(others_before_us=(), others_us=()))
+    assert summary_of(alone)["breakers"]["others_p99_ratio"] is None
+    assert "times as long" not in told(summary_of(alone))
+    thrice = msgspec.structs.replace(SOUND, **brownout(others_before_us=(3,), others_us=(10,)))
+    assert summary_of(thrice)["breakers"]["others_p99_ratio"] == "3.33"
 
 
 def test_people_read_what_came_by_webhook() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from croupier.providers.contract import Reply, TransportFault
+from croupier.providers.contract import Reply
 from croupier.providers.retries import (
     RetryBudget,
     RetrySettings,
@@ -46,12 +46,16 @@ def test_a_quiet_time_saves_up_no_more_than_its_bound() -> None:
 
 def test_only_the_kind_of_fault_decides() -> None:
     assert [status for status in range(100, 600) if may_pass(reply(status))] == [429, 500, 502, 503, 504]
-    assert [may_pass(TransportFault(word)) for word in ("timeout", "reset", "too_large")] == [
-        True,
-        True,
-        False,
-    ]
-    assert may_pass(None), "nothing was sent"
+    words = {
+        *("timeout", "reset", "not_http", "too_large"),
+        *("unreachable", "name_not_found", "tls_failed", "address_not_usable"),
+    }
+    assert {word for word in words if may_pass(word)} == {
+        "timeout",
+        "reset",
+        "unreachable",
+        "name_not_found",
+    }
 
 
 @pytest.mark.parametrize(
@@ -64,6 +68,9 @@ def test_only_the_kind_of_fault_decides() -> None:
         (("9" * 10_000,), float("inf")),
         (("Sun, 01 Mar 2026 12:00:30 GMT",), 30.0),
         (("Sun, 01 Mar 2026 11:00:00 GMT",), 0.0),
+        (("Fri, 01 Jan 99999 00:00:00 GMT",), None),
+        (("Fri, 01 Jan 2100 00:00:00 +9999999999999999999",), None),
+        (("Fri, 01 Jan 0001 00:00:00 +2359",), 0.0),
         (("-5",), None),
         (("1.5",), None),
         (("soon",), None),
@@ -84,8 +91,13 @@ def _headers(values: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def test_a_fault_of_transport_asks_for_nothing() -> None:
-    assert read_retry_after_s(TransportFault("reset"), NOW) is None
-    assert read_retry_after_s(None, NOW) is None
+    assert read_retry_after_s("reset", NOW) is None
+
+
+@given(st.text(max_size=80) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,9} Jan \d{1,9} [\d:]{0,20} [+-]\d{1,30}"))
+def test_whatever_stands_there_is_read_or_is_nonsense(text: str) -> None:
+    asked_s = read_retry_after_s(reply(503, text.encode("utf-8").decode("latin-1")), NOW)
+    assert asked_s is None or asked_s >= 0
 
 
 def test_pauses_are_spread_over_a_range_that_doubles() -> None:

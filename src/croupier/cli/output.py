@@ -24,6 +24,9 @@ from rich.text import Text
 
 from croupier.cli.settings import Settings, settings_of
 
+# What others wrote must neither steer a terminal nor break a line of a table.
+_CELL: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_TEXT: Final = {code: shown for code, shown in _CELL.items() if chr(code) not in "\n\t"}
 EXIT_FAILURE: Final = 1
 EXIT_INVARIANT: Final = 3
 
@@ -62,27 +65,28 @@ class Output:
 
     def note(self, text: str) -> None:
         """One line on stderr about the command itself, whatever the form of the result."""
-        self._errors.print(Text(text))
+        self._errors.print(Text(text.translate(_TEXT)))
 
     def say(self, text: str, style: str = "") -> None:
         """One line for people, unless the result is a JSON document; styled on a terminal only."""
         if not self.is_json:
-            self._out.print(Text(text, style=style))
+            self._out.print(Text(text.translate(_TEXT), style=style))
 
     def complain(self, text: str) -> None:
         """One line on stderr, whatever the form of the result."""
-        self._errors.print(Text(text, style="red"))
+        self._errors.print(Text(text.translate(_TEXT), style="red"))
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Rows for people: a table on a terminal, columns separated by tabs in a pipe."""
         if self.is_json:
             return
+        shown = [[cell.translate(_CELL) for cell in row] for row in rows]
         if not self._out.is_terminal:
-            for row in (headers, *rows):
+            for row in (headers, *shown):
                 sys.stdout.write("\t".join(row) + "\n")
             return
         table = Table(*headers, box=None, pad_edge=False, header_style="bold")
-        for row in rows:
+        for row in shown:
             table.add_row(*(Text(cell) for cell in row))
         self._out.print(table)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, TypeVar
 
 import asyncpg
-from msgspec import Struct
+from msgspec import Struct, field
 
 from croupier.demo.platform import Platform
 from croupier.demo.providers import choose_providers, game_of
@@ -16,10 +16,14 @@ from croupier.demo.settings import NATIVE, DemoProvider
 from croupier.demo.studio import DemoFailed, Studio
 from croupier.providers.breakers.store import load_changes
 
+One = TypeVar("One")
+Other = TypeVar("Other")
 GAME: Final = "dice"
 MOST_TRIES: Final = 60
 REFUSED_AFTER: Final = 20
-"""How many openings are tried, at the provider and beside it, once its breaker is open."""
+"""How many openings are tried at the provider once its breaker is open."""
+BESIDE: Final = 20
+"""How many are tried at another provider, one after the other: before, while it fails, and once its breaker is open."""
 LONGEST_S: Final = 60.0
 ATTEMPTS: Final = 2
 """A call that is let through to see whether the provider is back may be tried twice."""
@@ -32,7 +36,8 @@ class Brownout(Struct, frozen=True, kw_only=True):
     """What became of openings: those that reached the sick provider and failed, those that were held back.
 
     `calls_while_open` reached the provider although its breaker was open; `others_opened` of `others_tried` were opened
-    at another provider meanwhile. `changes` is the breaker's history, oldest first.
+    at another provider meanwhile, and took `others_us` each, in microseconds, `others_before_us` before anybody was
+    sick and as much was asked for. `changes` is the breaker's history, oldest first.
     """
 
     provider: str
@@ -41,6 +46,8 @@ class Brownout(Struct, frozen=True, kw_only=True):
     calls_while_open: int
     others_tried: int
     others_opened: int
+    others_before_us: tuple[int, ...]
+    others_us: tuple[int, ...]
     recovered_in_s: float
     changes: tuple[str, ...]
 
@@ -94,14 +101,14 @@ def choose_sick() -> DemoProvider:
 async def brown_out(platform: Platform, studio: Studio, connection: asyncpg.Connection, run: str) -> Brownout:
     """Let a provider fail its launches until it is left alone, try on, let it recover. Raises DemoFailed."""
     sick, lobby = choose_sick(), _Lobby(platform, run)
-    well = NATIVE if sick is not NATIVE else sick
+    well = NATIVE if sick is not NATIVE else None
     try:
+        before = await _both(_open_beside(lobby, well), _open_beside(lobby, well))
         await studio.fail_launches(sick.id, seconds=int(LONGEST_S))
-        await _until_refused(lobby, sick)
+        _, while_failing = await _both(_until_refused(lobby, sick), _open_beside(lobby, well))
         await asyncio.sleep(HEARD_S)
         failed = await studio.count_failed_launches(sick.id)
-        refused = [await lobby.try_game(sick) for _ in range(REFUSED_AFTER)]
-        others = [await lobby.try_game(well) for _ in range(REFUSED_AFTER)] if well is not sick else []
+        refused, while_open = await _both(_open_refused(lobby, sick), _open_beside(lobby, well))
         probed = await _count_probes(connection, sick.id)
         calls = await studio.count_failed_launches(sick.id) - failed
         await studio.mend_launches(sick.id)
@@ -116,11 +123,45 @@ async def brown_out(platform: Platform, studio: Studio, connection: asyncpg.Conn
         failed=failed,
         held_back=_count(refused, 503, "provider_unavailable"),
         calls_while_open=max(0, calls - probed * ATTEMPTS),
-        others_tried=len(others),
-        others_opened=sum(status == 201 for status, _ in others),
+        others_tried=len(while_failing.took_us) + len(while_open.took_us),
+        others_opened=while_failing.opened + while_open.opened,
+        others_before_us=(*before[0].took_us, *before[1].took_us),
+        others_us=(*while_failing.took_us, *while_open.took_us),
         recovered_in_s=recovered_in_s,
         changes=tuple(f"{one.from_state} → {one.to_state}: {one.reason}" for one in reversed(changes)),
     )
+
+
+class _Beside(Struct):
+    """Openings at another provider: how many there were, and how long each try took, in microseconds."""
+
+    opened: int = 0
+    took_us: list[int] = field(default_factory=list)
+
+
+async def _open_beside(lobby: _Lobby, well: DemoProvider | None) -> _Beside:
+    seen = _Beside()
+    if well is None:
+        return seen
+    for _ in range(BESIDE):
+        began = time.perf_counter_ns()
+        status, _document = await lobby.try_game(well)
+        seen.took_us.append((time.perf_counter_ns() - began) // 1_000)
+        seen.opened += status == 201
+    return seen
+
+
+async def _open_refused(lobby: _Lobby, sick: DemoProvider) -> list[tuple[int, dict[str, Any]]]:
+    return [await lobby.try_game(sick) for _ in range(REFUSED_AFTER)]
+
+
+async def _both(first: Coroutine[Any, Any, One], second: Coroutine[Any, Any, Other]) -> tuple[One, Other]:
+    """Both at once, and both to their end, so that nothing is opened any more when games are closed."""
+    at_work = asyncio.create_task(second)
+    try:
+        return await first, await at_work
+    finally:
+        await asyncio.wait([at_work])
 
 
 async def _until_refused(lobby: _Lobby, sick: DemoProvider) -> None:

@@ -123,12 +123,17 @@ def _replay(replayed: Replayed, assets: Iterable[str]) -> dict[str, Any]:
 
 
 def _breakers(brownout: Brownout) -> dict[str, Any]:
+    before_us, meanwhile_us = (
+        percentile(sorted(took), 99) for took in (brownout.others_before_us, brownout.others_us)
+    )
     return {
         "provider": brownout.provider,
         "failed": brownout.failed,
         "held_back": brownout.held_back,
         "calls_while_open": brownout.calls_while_open,
         "others_opened": brownout.others_opened,
+        "others_p99_ms": {"before": _ms(before_us), "meanwhile": _ms(meanwhile_us)},
+        "others_p99_ratio": _ratio(meanwhile_us, before_us),
         "recovered_in_s": brownout.recovered_in_s,
         "changes": list(brownout.changes),
     }
@@ -150,6 +155,14 @@ def _by_provider(reports: Sequence[dict[str, Any]], webhooks: Webhooks) -> dict[
         }
         for provider, own in grouped.items()
     }
+
+
+def _ratio(part: int, whole: int) -> str | None:
+    """With two decimals; None when there is nothing to compare with."""
+    if not whole:
+        return None
+    hundredths = (part * 100 + whole // 2) // whole
+    return f"{hundredths // 100}.{hundredths % 100:02d}"
 
 
 def _ms(microseconds: int) -> float:
@@ -235,6 +248,12 @@ def _tell_breakers(breakers: dict[str, Any], console: Console) -> None:
         f"and {breakers['calls_while_open']} calls made; meanwhile {breakers['others_opened']} games of another "
         f"provider opened; launched again {breakers['recovered_in_s']:.1f} s after it was mended"
     )
+    if breakers["others_p99_ratio"] is not None:
+        took = breakers["others_p99_ms"]
+        console.print(
+            f"     the others' launches: p99 {took['before']} ms before, {took['meanwhile']} ms meanwhile, "
+            f"{breakers['others_p99_ratio']} times as long"
+        )
     for change in breakers["changes"]:
         console.print(f"     {change}")
 

@@ -35,7 +35,7 @@ from croupier.play.eligibility import GameFacts, Grant, PlayTerms
 from croupier.play.session import Opening
 from croupier.providers.breakers.desk import Ended
 from croupier.providers.breakers.store import Endpoint
-from croupier.providers.client import UNREACHABLE
+from croupier.providers.client import UNREACHED
 from croupier.providers.contract import LaunchAnswer, Launched, LaunchOrder, LaunchRefused, LaunchUnknown
 from croupier_signing import hash_api_key, random_token
 
@@ -232,7 +232,7 @@ async def launch_session(
 def _has_failed(answer: LaunchAnswer) -> bool:
     """Whether the provider is to blame: it could not be reached, or nobody can tell what it did."""
     if isinstance(answer, LaunchRefused):
-        return answer.reason == UNREACHABLE
+        return answer.reason in UNREACHED
     return isinstance(answer, LaunchUnknown)
 
 

@@ -205,7 +205,7 @@ class OutboundRequest(Struct, frozen=True, kw_only=True):
 
 
 class TransportFault(Struct, frozen=True, gc=False):
-    """No usable reply came: `reason` is a stable word such as `timeout`, `connect`, `reset`, `too_large`."""
+    """No usable reply came: `reason` is a stable word such as `timeout`, `reset`, `not_http`, `too_large`."""
 
     reason: str
 

@@ -13,10 +13,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from croupier.providers.contract import Reply, TransportFault
+from croupier.providers.contract import Reply
 
 PASSING_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
-PASSING_FAULTS: Final = frozenset({"timeout", "reset"})
+PASSING_FAULTS: Final = frozenset({"timeout", "reset", "unreachable", "name_not_found"})
 PERCENT: Final = 100
 
 
@@ -59,13 +59,9 @@ class RetryBudget:
         return True
 
 
-def may_pass(reply: Reply | TransportFault | None) -> bool:
-    """Whether the same call may succeed another time; None for a call of which nothing was sent."""
-    if reply is None:
-        return True
-    if isinstance(reply, TransportFault):
-        return reply.reason in PASSING_FAULTS
-    return reply.status in PASSING_STATUSES
+def may_pass(came: Reply | str) -> bool:
+    """Whether the same call may succeed another time, by the reply or by the word for why there is none."""
+    return came in PASSING_FAULTS if isinstance(came, str) else came.status in PASSING_STATUSES
 
 
 def plan_pause(
@@ -79,11 +75,11 @@ def plan_pause(
     return pause_s if pause_s < left_s else None
 
 
-def read_retry_after_s(reply: Reply | TransportFault | None, now: datetime) -> float | None:
+def read_retry_after_s(came: Reply | str, now: datetime) -> float | None:
     """What a reply asks to wait, in seconds or until a date (RFC 9110, 10.2.3); None for nothing or nonsense."""
-    if not isinstance(reply, Reply):
+    if isinstance(came, str):
         return None
-    values = [value for name, value in reply.headers if name == b"retry-after"]
+    values = [value for name, value in came.headers if name == b"retry-after"]
     if len(values) != 1:
         return None
     text = values[0].decode("latin-1").strip()
@@ -92,7 +88,7 @@ def read_retry_after_s(reply: Reply | TransportFault | None, now: datetime) -> f
         return float(text) if len(text) <= 9 else float("inf")
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

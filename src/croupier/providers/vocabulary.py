@@ -34,6 +34,8 @@ from croupier.providers.contract import (
 )
 
 MAX_NAME: Final = 128
+MAX_GAME_URL: Final = 2048
+"""Characters of a game's address, in every protocol that gives a whole one."""
 # JSON Schema reads patterns as ECMA-262 does, and `$` alone would let a last line feed through in Python.
 NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]+(?![\s\S])"
 DECISION: Final = "ref"
@@ -45,7 +47,10 @@ Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=NO_CONTROL
 _OPENED: Final = frozenset({200, 201})
 # These say nothing about whether the session was opened (docs/reference/provider-protocol.md, "Launch").
 _UNDECIDED: Final = frozenset({401, 408, 409, 425, 429})
-_GAME_URL: Final = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(?:[/?#][!#-;=?-\[\]_a-z~]*)?")
+_GAME_URL: Final = re.compile(
+    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.\-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    r"(?:[/?#][!#-;=?-\[\]_a-z~]*)?"
+)
 
 
 def malformed(field: str, detail: str) -> CroupierError:
@@ -111,5 +116,8 @@ def judge_launch(
 
 
 def launched(url: str) -> LaunchAnswer:
-    """The game's address if a browser may be sent there: absolute, http or https, nothing that needs escaping."""
+    """The game's address if a browser may be sent there.
+
+    It is absolute, http or https, with a host and no user name, and nothing in it needs escaping.
+    """
     return Launched(url) if _GAME_URL.fullmatch(url) is not None else LaunchUnknown("launch_url_not_usable")

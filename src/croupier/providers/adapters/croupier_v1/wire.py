@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Raw, Struct
 
-from croupier.providers.vocabulary import Name
+from croupier.providers.vocabulary import MAX_GAME_URL, Name
 
 MAX_REASON: Final = 256
 MAX_PROOF: Final = 4096
@@ -249,4 +249,4 @@ class LaunchReplyBody(Struct, frozen=True, gc=False):
     """The studio's 200 or 201: where the game is, and for which session. Other members are ignored."""
 
     session_id: str
-    launch_url: Annotated[str, Meta(max_length=2048)]
+    launch_url: Annotated[str, Meta(max_length=MAX_GAME_URL)]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Raw, Struct
 
-from croupier.providers.vocabulary import MAX_NAME, NO_CONTROLS, Name
+from croupier.providers.vocabulary import MAX_GAME_URL, MAX_NAME, NO_CONTROLS, Name
 
 MAX_TOKEN: Final = 255
 
@@ -145,7 +145,7 @@ class LaunchBody(Struct, frozen=True, gc=False, omit_defaults=True):
 class LaunchReplyBody(Struct, frozen=True, gc=False):
     """Hub88's 200: where the game is. Other members are ignored."""
 
-    url: Annotated[str, Meta(max_length=2048)]
+    url: Annotated[str, Meta(max_length=MAX_GAME_URL)]
 
 
 class GameListBody(Struct, frozen=True, gc=False):

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Raw, Struct
 
-from croupier.providers.vocabulary import Name
+from croupier.providers.vocabulary import MAX_GAME_URL, Name
 
 MAX_AMOUNT: Final = 40
 
@@ -151,7 +151,7 @@ class LaunchForm(Struct, frozen=True, gc=False, omit_defaults=True):
 class LaunchReply(Struct, frozen=True, gc=False):
     """The aggregator's 200: where the game is. Other members are ignored."""
 
-    url: Annotated[str, Meta(max_length=2048)]
+    url: Annotated[str, Meta(max_length=MAX_GAME_URL)]
 
 
 class LaunchRefusal(Struct, frozen=True, gc=False):

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from croupier.providers.vocabulary import Name
+from croupier.providers.vocabulary import MAX_GAME_URL, Name
 
 MAX_AMOUNT: Final = 40
 
@@ -182,7 +182,7 @@ class LaunchBody(Struct, frozen=True, gc=False, omit_defaults=True):
 class LaunchReply(Struct, frozen=True, gc=False):
     """The launcher's 200. Other members are ignored."""
 
-    launch_url: Annotated[str, Meta(max_length=2048)]
+    launch_url: Annotated[str, Meta(max_length=MAX_GAME_URL)]
 
 
 class LaunchMeaning(Struct, frozen=True, gc=False):

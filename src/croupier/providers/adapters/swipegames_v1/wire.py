@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from croupier.providers.vocabulary import MAX_NAME, Name
+from croupier.providers.vocabulary import MAX_GAME_URL, MAX_NAME, Name
 
 MAX_AMOUNT: Final = 64
 _NAMES: Final = {
@@ -127,7 +127,7 @@ class LaunchBody(Struct, frozen=True, gc=False, omit_defaults=True, rename=_NAME
 class LaunchReply(Struct, frozen=True, gc=False, rename=_NAMES):
     """The 200 to a launch. Other members are ignored."""
 
-    game_url: Annotated[str, Meta(max_length=2048)]
+    game_url: Annotated[str, Meta(max_length=MAX_GAME_URL)]
     gs_id: UUID
 
 
