@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from msgspec import Meta, Struct
 
+from croupier.demo.door import TRIES
 from croupier.demo.proofs import Wallets, find_missing_bets, find_unaccounted
 from croupier.demo.providers import choose_providers, seat_players
 from croupier.ids import JOURNAL, render_id
@@ -96,6 +97,11 @@ class Breakers(Struct, forbid_unknown_fields=True):
     changes: list[str]
 
 
+class Eligibility(Struct):
+    refused: dict[str, Count]
+    kept: Count
+
+
 class Document(Struct):
     """What scripts may rely on; the demo says more than this, and never less."""
 
@@ -108,6 +114,7 @@ class Document(Struct):
     webhooks: Webhooks
     replay: Replay
     breakers: Breakers
+    eligibility: Eligibility
     sessions: dict[str, Count]
     latency_ms: Latency
     calls_per_second: float
@@ -241,6 +248,12 @@ def test_a_replay_of_everything_moved_nothing(demo_run: DemoRun) -> None:
     assert (replay.already_applied, replay.failed) == (replay.deliveries - 1, 1)
     assert replay.moved == dict.fromkeys(demo_run.document.ledger.assets, "0")
     assert (replay.double_effects, replay.digest_equal) == (0, True)
+
+
+def test_players_who_may_not_play_were_refused_each_for_its_own_reason(demo_run: DemoRun) -> None:
+    told = demo_run.document.eligibility
+    assert told.refused == dict.fromkeys(TRIES, 1)
+    assert told.kept == len(TRIES)
 
 
 def test_a_provider_that_opens_no_games_is_left_alone_and_comes_back(demo_run: DemoRun) -> None:

@@ -15,6 +15,7 @@ from croupier.cli import demo as demo_command
 from croupier.cli.main import app
 from croupier.cli.sandbox_accounts import read_accounts
 from croupier.demo.brownout import Brownout
+from croupier.demo.door import Door
 from croupier.demo.folder import point_at_sandbox, prepare_folder
 from croupier.demo.inbox import Replayed, read_replay
 from croupier.demo.platform import Platform, PlatformError
@@ -109,6 +110,14 @@ def brownout(**changes: Any) -> dict[str, Any]:
     return {"brownout": msgspec.structs.replace(BROWNOUT, **changes)}
 
 
+DOOR = Door(refused={"self_excluded": 1, "jurisdiction_unknown": 2}, kept=3, wrong=())
+
+
+def door(**changes: Any) -> dict[str, Any]:
+    """Evidence with another door."""
+    return {"door": msgspec.structs.replace(DOOR, **changes)}
+
+
 SOUND = Evidence(
     ledger=ledger(),
     replay=replayed(),
@@ -125,6 +134,7 @@ SOUND = Evidence(
     webhooks=WEBHOOKS,
     replay_of_webhooks=REPLAYED,
     brownout=BROWNOUT,
+    door=DOOR,
 )
 
 
@@ -198,6 +208,8 @@ def test_sound_evidence_holds_every_invariant_and_each_has_a_claim() -> None:
         ("I12", brownout(calls_while_open=2), "2 calls were made while the breaker was open"),
         ("I12", brownout(others_opened=17), "3 games of another provider did not open"),
         ("I12", brownout(held_back=0), "nothing was held back"),
+        ("I5", door(kept=1), "2 refusals were not kept"),
+        ("I5", door(wrong=("a player was to be refused",)), "a player was to be refused"),
     ],
 )
 def test_one_fault_breaks_one_invariant_and_says_why(
@@ -398,7 +410,15 @@ def test_the_provider_is_where_the_sandbox_listens(tmp_path: Path) -> None:
     assert config.providers[0].base_url == "http://127.0.0.1:8702"
     moved = prepare_folder(tmp_path, {"CROUPIER_SANDBOX_LISTEN": "127.0.0.1:9902"})
     assert moved.providers[0].base_url == "http://127.0.0.1:9902"
+    assert moved.self_exclusion.url == "http://127.0.0.1:9902/self-exclusion"
     assert prepare_folder(tmp_path, {}).providers[0].base_url == "http://127.0.0.1:8702"
+
+
+def test_a_folder_of_an_earlier_version_is_written_anew_and_its_configuration_kept(tmp_path: Path) -> None:
+    (tmp_path / "croupier.toml").write_text('environment = "development"\n')
+    config = prepare_folder(tmp_path, {})
+    assert [entry.id for entry in config.jurisdictions] == ["MT"]
+    assert (tmp_path / "croupier.toml.old").read_text() == 'environment = "development"\n'
 
 
 def test_every_account_has_a_path_of_its_own_and_the_sandbox_its_side_of_the_keys(tmp_path: Path) -> None:

@@ -23,13 +23,8 @@ QUICK_PARKING: Final = """
 attempts = 3
 """
 
-ANYWHERE: Final = """
-# A folder of an earlier version says nothing about jurisdictions, and nobody could play.
-[[jurisdictions]]
-id = "XX"
-providers = ["*"]
-games = ["*"]
-"""
+SET_ASIDE: Final = f"{CONFIG_NAME}.old"
+"""Where a configuration of an earlier version goes, which says nothing of jurisdictions: nobody could play under it."""
 
 _CHECK_URL: Final = re.compile(r'^url = "http://[^"/]*/self-exclusion"$', re.MULTILINE)
 _BASE_URL: Final = re.compile(r'^base_url = "http://[^"/]*(/[^"]*)?"$', re.MULTILINE)
@@ -41,6 +36,8 @@ def prepare_folder(folder: Path, env: Mapping[str, str]) -> Config:
     CROUPIER_SANDBOX_LISTEN moves the sandbox, and no variable can move a provider: the file follows.
     """
     path = folder / CONFIG_NAME
+    if path.exists() and "\n[[jurisdictions]]\n" not in path.read_text(encoding="utf-8"):
+        path.replace(folder / SET_ASIDE)
     if not path.exists():
         write_starter(folder)
     config = load_config(path, env)
@@ -49,7 +46,6 @@ def prepare_folder(folder: Path, env: Mapping[str, str]) -> Config:
     for section in (QUICK_PARKING, QUICK_BREAKERS):
         name = section.splitlines()[2]
         added += "" if f"\n{name}\n" in text else section
-    added += "" if "\n[[jurisdictions]]\n" in text else ANYWHERE
     wanted = point_at_sandbox(text + added, config.sandbox.listen)
     if wanted == text:
         return config

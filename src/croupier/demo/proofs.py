@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from croupier.demo.brownout import Brownout
+from croupier.demo.door import Door
 from croupier.demo.inbox import Replayed
 from croupier.ids import JOURNAL, parse_id
 from croupier.runtime.statements import load_statements
@@ -74,6 +75,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     webhooks: Webhooks
     replay_of_webhooks: Replayed
     brownout: Brownout
+    door: Door
 
 
 def judge(evidence: Evidence) -> dict[str, str]:
@@ -104,9 +106,13 @@ def judge(evidence: Evidence) -> dict[str, str]:
             f"{webhooks.strays} are dead letters that nobody planted",
         ),
         "I5": _worse(
-            checks.get("I5", HELD),
-            evidence.replay.count,
-            f"{evidence.replay.count} histories differ from their states",
+            _worse(
+                checks.get("I5", HELD),
+                evidence.replay.count,
+                f"{evidence.replay.count} histories differ from their states",
+            ),
+            len(evidence.door.faults),
+            "; ".join(evidence.door.faults),
         ),
         "I7": _worse(
             _verdict(evidence.unexpected, f"{evidence.unexpected} decisions the order rules do not allow"),

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from croupier.demo.brownout import brown_out, choose_sick
+from croupier.demo.door import try_the_door
 from croupier.demo.inbox import Inbox
 from croupier.demo.outage import count_webhooks, weather
 from croupier.demo.platform import Platform
@@ -142,6 +143,8 @@ class Demo:
             storm = await weather(connection, studio, inbox, seed=self._settings.seed)
             self._console.print(f"{choose_sick().id} opens no games for a while")
             brownout = await brown_out(platform, studio, connection, self._run)
+            self._console.print("players who may not play try to open games")
+            door = await try_the_door(platform, connection, self._run)
             unresolved = await studio.settle_unresolved()
             sessions = await self._wait_final(connection)
             self._console.print("redriving dead letters, replaying every webhook")
@@ -167,6 +170,7 @@ class Demo:
                 webhooks=webhooks,
                 replay_of_webhooks=replayed,
                 brownout=brownout,
+                door=door,
             )
         finally:
             await connection.close()

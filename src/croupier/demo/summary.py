@@ -77,6 +77,7 @@ def build_summary(
         "webhooks": _webhooks(evidence.webhooks),
         "replay": _replay(evidence.replay_of_webhooks, totals.assets),
         "breakers": _breakers(evidence.brownout),
+        "eligibility": {"refused": evidence.door.refused, "kept": evidence.door.kept},
         "sessions": evidence.sessions,
         "latency_ms": {"p50": _ms(percentile(latencies, 50)), "p99": _ms(percentile(latencies, 99))},
         "calls_per_second": round(calls / played_s) if played_s > 0 else 0,
@@ -197,6 +198,7 @@ def tell(summary: dict[str, Any], assets: AssetRegistry, console: Console) -> No
     _tell_webhooks(summary["webhooks"], summary["replay"], console)
     console.rule("[bold]A provider that opened no games")
     _tell_breakers(summary["breakers"], console)
+    _tell_door(summary["eligibility"], console)
     console.rule("[bold]Where every cent is")
     console.print(_money_table(summary["ledger"]["assets"], assets))
     console.rule("[bold]Invariants")
@@ -212,7 +214,7 @@ CLAIMS: Final = {
     "I2": "at most one effect per reference; repeats get the same answer",
     "I3": "everything that was acknowledged is in the books",
     "I4": "every accepted webhook was applied, refused, is pending or dead",
-    "I5": "every history leads to exactly the state that is stored",
+    "I5": "every history leads to exactly the state that is stored, and nobody plays who may not",
     "I7": "any order of calls and webhooks ends in the same books",
     "I8": "every forged, stale, replayed or tampered request was refused",
     "I10": "every session is final and nothing is undecided",
@@ -256,6 +258,13 @@ def _tell_breakers(breakers: dict[str, Any], console: Console) -> None:
         )
     for change in breakers["changes"]:
         console.print(f"     {change}")
+
+
+def _tell_door(eligibility: dict[str, Any], console: Console) -> None:
+    console.print(
+        f"players who may not play were refused, and {eligibility['kept']} refusals are kept: "
+        f"{_listed(eligibility['refused'])}"
+    )
 
 
 def _listed(counts: dict[str, int]) -> str:
