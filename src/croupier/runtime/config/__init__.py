@@ -34,6 +34,7 @@ from croupier.runtime.config.sections import (
     Wallet,
     parse_address,
 )
+from croupier.runtime.config.shadows import Shadow
 
 __all__ = [
     "ANY",
@@ -61,6 +62,7 @@ __all__ = [
     "ResolvedKeys",
     "Retries",
     "Sandbox",
+    "Shadow",
     "Telemetry",
     "Timeout",
     "Wallet",
