@@ -73,6 +73,10 @@ def failure(what: str) -> Trial:
     return Trial(Result.FAILED, (Difference("failure", "answered", what),))
 
 
+_OUT_OF_MEMORY: Final = Answer(failure("MemoryError"), is_last=True)
+"""Made while there is room for it."""
+
+
 def main() -> None:
     """Try calls until there are no more."""
     source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
@@ -105,7 +109,7 @@ def _try(frame: bytes, bench: Bench) -> Answer:
         return Answer(try_call(sample, bench, token))
     except MemoryError:
         # What is left of the memory is anybody's guess: another process begins with all of it.
-        return Answer(failure("MemoryError"), is_last=True)
+        return _OUT_OF_MEMORY
     except Exception as error:  # noqa: BLE001 (the worker loop: a candidate's fault is a result)
         return Answer(failure(f"{_name(error)} in {_place(error)}"))
 
