@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from lane_desk import balance_of
 from shadow_desk import ShadowStage, counts, misfit, shadow_stage
@@ -21,6 +22,7 @@ from croupier.providers.shadow.store import Comparison, load_differences, load_t
 from croupier.providers.shadow.tally import EXAMPLES, Kind
 from croupier.providers.shadow.verdict import shadow_verdict
 from croupier.runtime.database import connect_app
+from croupier.runtime.shadow_child import render_frame
 from unit.adapters.softswiss_v2_calls import (
     BALANCE,
     BEEXAR,
@@ -226,6 +228,24 @@ async def test_a_candidates_process_knows_no_database_and_no_secret_but_its_acco
         (desk,) = process.desks.values()
         assert desk.child_pid is not None
         require_confined(Path(f"/proc/{desk.child_pid}"))
+
+
+async def test_a_hanging_candidate_ends_by_its_own_clock_when_nobody_is_left_to_end_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with shadow_stage(database_url, tmp_path, deadline="1s") as stage:
+        await stage.beexar.ask("/betwin", stage.at(betwin(stake("bait", "1"))))
+        datagram = stage.ends[1].recv(1 << 20)
+        async with stage.shadowing(misfit("hang")) as process:
+            (desk,) = process.desks.values()
+            setup = desk.setup
+    child = await asyncio.create_subprocess_exec(
+        *misfit("hang"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+    )
+    assert child.stdin is not None
+    child.stdin.write(render_frame(msgspec.json.encode(setup)) + render_frame(datagram))
+    async with asyncio.timeout(60):
+        assert await child.wait() == -signal.SIGALRM
 
 
 def require_confined(process: Path) -> None:

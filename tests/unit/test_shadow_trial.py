@@ -17,7 +17,7 @@ from croupier.providers.candidates.softswiss_v3.planted import (
     END_NOT_READ,
     POOR_IS_LIMITED,
     ROLLBACK_OF_ITSELF,
-    WIN_IN_HUNDREDTHS,
+    WIN_CONVERTED_TWICE,
     Planted,
 )
 from croupier.providers.contract import Adapter, Context, Decoded, DecodeRefused, Failure, Reply
@@ -95,7 +95,7 @@ async def test_an_error_behind_the_adapter_is_answered_by_both(stand: Stand, err
 
 
 async def test_every_planted_fault_is_told_as_planted(stand: Stand) -> None:
-    assert await found(stand, "/betwin", betwin(stake(), prize()), VERSION_3) == kinds(WIN_IN_HUNDREDTHS)
+    assert await found(stand, "/betwin", betwin(stake(), prize()), VERSION_3) == kinds(WIN_CONVERTED_TWICE)
     assert await found(stand, "/betwin", betwin(stake(), finished=True), VERSION_3) == kinds(END_NOT_READ)
     assert await found(stand, "/rollback", BODIES["/rollback"], VERSION_3) == kinds(ROLLBACK_OF_ITSELF)
     assert await found(stand, "/finish", BODIES["/finish"], VERSION_3) == set()

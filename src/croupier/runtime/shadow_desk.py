@@ -51,19 +51,21 @@ class ShadowDesk:
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue(shadow.queue)
         self._tally = Tally()
         self._keys: Material | None = None
-        self._runner = Runner(self._setup(()), command)
+        self._runner = Runner(self.setup, command)
 
     @property
     def child_pid(self) -> int | None:
         """The candidate's process now."""
         return self._runner.pid
 
-    def _setup(self, keys: Material) -> Setup:
+    @property
+    def setup(self) -> Setup:
+        """What the candidate's process is told now."""
         limits = self._config.limits
         return Setup(
             candidate=self._shadow.adapter,
             config=reduce_config(self._config, self._provider),
-            keys=keys,
+            keys=self._keys or (),
             limits=JsonLimits(max_depth=limits.json_depth, max_keys=limits.json_keys),
             deadline_s=self._shadow.deadline_s,
             memory_bytes=self._shadow.memory_bytes,
@@ -77,7 +79,7 @@ class ShadowDesk:
         """Try with these keys from the next call on."""
         if keys != self._keys:
             self._keys = keys
-            self._runner.change(self._setup(keys))
+            self._runner.change(self.setup)
 
     def take(self, sample: Sample, datagram: bytes) -> None:
         """Let a copy wait its turn, or drop it when too many do."""

@@ -16,13 +16,13 @@ class Planted(Struct, frozen=True, order=True):
     candidate: str
 
 
-WIN_IN_HUNDREDTHS: Final = Planted("betwin", "actions[win].amount", "number", "number ×100")
+WIN_CONVERTED_TWICE: Final = Planted("betwin", "actions[win].amount", "number", "number ×100")
 END_NOT_READ: Final = Planted("betwin", "actions[close_round]", "present", "absent")
 ROLLBACK_OF_ITSELF: Final = Planted("rollback", "actions[rollback].target_reference", "text", "other text")
 POOR_IS_LIMITED: Final = Planted("betwin", "answer.meta.api_code", "100", "105")
 LONG_BATCH: Final = Planted("betwin", "failure", "answered", "IndexError in _require_short")
 
-PLANTED: Final = (WIN_IN_HUNDREDTHS, END_NOT_READ, ROLLBACK_OF_ITSELF, POOR_IS_LIMITED, LONG_BATCH)
+PLANTED: Final = (WIN_CONVERTED_TWICE, END_NOT_READ, ROLLBACK_OF_ITSELF, POOR_IS_LIMITED, LONG_BATCH)
 """Every fault there is."""
 
 LONGEST_BATCH: Final = 3
