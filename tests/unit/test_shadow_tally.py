@@ -16,8 +16,14 @@ from croupier.providers.shadow.candidates import (
     import_candidate,
     render_digest,
 )
-from croupier.providers.shadow.compare import MOST, find_answer_differences, find_differences, pair_actions
-from croupier.providers.shadow.tally import EXAMPLES, MOST_KINDS, OTHER, Kind, Tally, Tried
+from croupier.providers.shadow.compare import (
+    MOST,
+    Difference,
+    find_answer_differences,
+    find_differences,
+    pair_actions,
+)
+from croupier.providers.shadow.tally import EXAMPLES, LONGEST, MOST_KINDS, OTHER, Kind, Tally, Tried
 from croupier.providers.shadow.trial import Result, Trial
 from croupier.providers.shadow.verdict import Totals, judge_shadow
 
@@ -55,6 +61,16 @@ def test_kinds_are_bounded_and_the_rest_is_counted_together() -> None:
         Kind("betwin", "new-0", "number", "other number"): 1,
         OTHER: 9,
     }
+
+
+def test_what_a_candidate_calls_things_is_cut_and_has_no_zero_bytes() -> None:
+    tally = Tally()
+    odd = Difference("failure", "answered", "x\0" * 500, "a\0", "b\0")
+    note = Tried(operation="bet", correlation_id="c", at=T0, request="", trial=Trial(Result.FAILED, (odd,)))
+    tally.note(note)
+    ((kind, group),) = tally.groups.items()
+    assert kind.candidate == "x\ufffd" * (LONGEST // 2)
+    assert (group.examples[0].live, group.examples[0].candidate) == ("a\ufffd", "b\ufffd")
 
 
 def test_days_are_counted_apart() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from croupier.providers.adapters.evolution_v1 import ADAPTER as EVOLUTION
 from croupier.providers.adapters.softswiss_v2 import ADAPTER
 from croupier.providers.shadow.sample import read_sample
 from croupier.providers.shadow.tap import LOST, Tap, TapSettings
+from croupier.runtime.shadow_child import within
 from croupier.runtime.supervisor import shadow_link
 from croupier.telemetry.metrics import Metrics
 from croupier_signing import sign_raw_hmac
@@ -162,3 +164,12 @@ def test_lost_copies_are_counted_for_each_reason_from_the_start() -> None:
     labels = 'candidate="softswiss_v3",environment="test",provider="acme"'
     assert f'croupier_shadow_dropped_total{{{labels},reason="full"}} 1.0' in text
     assert f'croupier_shadow_dropped_total{{{labels},reason="gone"}} 0.0' in text
+
+
+def test_the_candidates_clock_runs_only_while_it_works() -> None:
+    with within(60):
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 60
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    with pytest.raises(KeyError), within(60):
+        raise KeyError
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

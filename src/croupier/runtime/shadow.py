@@ -66,6 +66,7 @@ class ShadowProcess:
         }
         self._reader = KeyReader(config, os.environ)
         self._facts: tuple[KeyFacts, ...] | None = None
+        self._is_away = False
         self._stop = asyncio.Event()
 
     def ask_to_stop(self) -> None:
@@ -105,8 +106,11 @@ class ShadowProcess:
                 await self._follow_keys(connection)
                 for desk in self.desks.values():
                     await desk.write(connection)
+            self._is_away = False
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            _log.warning("shadow_not_written", error=repr(error))
+            if not self._is_away:
+                _log.warning("shadow_not_written", error=repr(error))
+            self._is_away = True
 
     async def _finish(self, pool: asyncpg.Pool) -> None:
         with contextlib.suppress(TimeoutError):

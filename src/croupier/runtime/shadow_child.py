@@ -11,6 +11,8 @@ import resource
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -73,6 +75,16 @@ def failure(what: str) -> Trial:
     return Trial(Result.FAILED, (Difference("failure", "answered", what),))
 
 
+@contextmanager
+def within(seconds: int) -> Iterator[None]:
+    """Inside the block, a clock of the kernel runs that ends this process by SIGALRM, whatever it is doing then."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 _OUT_OF_MEMORY: Final = Answer(failure("MemoryError"), is_last=True)
 """Made while there is room for it."""
 
@@ -87,16 +99,15 @@ def main() -> None:
     setup = msgspec.json.decode(frame, type=Setup)
     _confine(setup.memory_bytes)
     try:
-        _wind(START_S)
-        bench = _bench(setup)
+        with within(START_S):
+            bench = _bench(setup)
     except Exception as error:  # noqa: BLE001 (the worker loop: a candidate that cannot be loaded is told as a result)
         _give(target, Answer(failure(f"{_name(error)} while loading"), is_last=True))
         return
     _give(target, Answer(Trial(Result.SAME)))
     while (frame := read_frame(source)) is not None:
-        _wind(setup.deadline_s)
-        answer = _try(frame, bench)
-        _wind(0)
+        with within(setup.deadline_s):
+            answer = _try(frame, bench)
         _give(target, answer)
         if answer.is_last:
             return
@@ -151,11 +162,6 @@ def _confine(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         resource.setrlimit(limit, (0, 0))
-
-
-def _wind(seconds: int) -> None:
-    """Set the clock that ends this process by SIGALRM, whatever it is doing then; 0 stops it."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _give(target: BinaryIO, answer: Answer) -> None:

@@ -15,6 +15,8 @@ EXAMPLES: Final = 3
 """Examples kept of one kind of difference: the first ones."""
 MOST_KINDS: Final = 200
 """Most kinds of one comparison; further ones are counted together as `OTHER`."""
+LONGEST: Final = 128
+"""Longest text that is kept of what a candidate has a say in: names of members, of classes, values."""
 DROPPED: Final = "dropped"
 
 
@@ -68,6 +70,11 @@ class Tried(Struct, frozen=True):
     trial: Trial
 
 
+def render_kept(text: str) -> str:
+    """A text as the database takes it, whatever the candidate put into it."""
+    return text[:LONGEST].replace("\0", "\ufffd")
+
+
 class Tally:
     """Counts by (day, result), and groups by kind; `known` are the kinds that are written already."""
 
@@ -88,8 +95,8 @@ class Tally:
             example = Example(
                 correlation_id=tried.correlation_id,
                 at=tried.at,
-                live=one.shown_live or one.live,
-                candidate=one.shown_candidate or one.candidate,
+                live=render_kept(one.shown_live or one.live),
+                candidate=render_kept(one.shown_candidate or one.candidate),
                 request=tried.request,
             )
             self._add(kind, Group(1, tried.at, tried.at, (example,)))
@@ -119,7 +126,7 @@ class Tally:
         return not self.counts and not self.groups
 
     def _kind(self, operation: str, one: Difference) -> Kind:
-        kind = Kind(operation, one.path, one.live, one.candidate)
+        kind = Kind(*(render_kept(text) for text in (operation, one.path, one.live, one.candidate)))
         if kind not in self.known:
             if len(self.known) >= MOST_KINDS:
                 return OTHER
