@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
+import threading
 from typing import Any
 
 from croupier.providers.adapters.softswiss_v2 import ADAPTER
@@ -23,7 +23,7 @@ def hang() -> None:
 
 
 def sleep() -> None:
-    time.sleep(3600)
+    threading.Event().wait(3600)
 
 
 def crash() -> None:
@@ -47,7 +47,7 @@ def nibble() -> None:
 
 
 def dawdle() -> None:
-    time.sleep(0.1)
+    threading.Event().wait(0.1)
 
 
 def stop() -> None:

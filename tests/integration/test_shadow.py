@@ -265,13 +265,13 @@ def is_gone(pid: int | None) -> bool:
 
 
 async def test_a_database_that_is_away_delays_what_is_written_and_loses_nothing(
-    database_url: str, tmp_path: Path
+    database_url: str, tmp_path: Path, wait_until: WaitUntil
 ) -> None:
     async with shadow_stage(database_url, tmp_path) as stage:
-        async with stage.shadowing():
+        async with stage.shadowing() as process:
             await revoke(database_url, "REVOKE INSERT ON shadow_tally FROM croupier_app")
             await stage.beexar.ask("/betwin", stage.at(betwin(stake(), prize())))
-            await asyncio.sleep(2.5)
+            await wait_until(lambda: process.is_away, 60.0)
             assert counts((await stage.report()).totals) == {}
             assert await stage.differences() == {}
             await revoke(database_url, "GRANT INSERT ON shadow_tally TO croupier_app")
@@ -288,14 +288,17 @@ async def revoke(url: str, statement: str) -> None:
         await connection.close()
 
 
-async def test_another_key_is_used_from_the_next_look_on(database_url: str, tmp_path: Path) -> None:
+async def test_another_key_is_used_from_the_next_look_on(
+    database_url: str, tmp_path: Path, wait_until: WaitUntil
+) -> None:
     async with shadow_stage(database_url, tmp_path) as stage:
         await revoke(database_url, "UPDATE provider_key SET key_id = 'renamed'")
-        async with stage.shadowing(misfit("dawdle")):
+        async with stage.shadowing(misfit("dawdle")) as process:
+            (desk,) = process.desks.values()
             await stage.beexar.ask("/balance", stage.at(BALANCE))
             await stage.caught_up(1)
             await revoke(database_url, f"UPDATE provider_key SET key_id = '{BEEXAR.id}'")
-            await asyncio.sleep(2.5)
+            await wait_until(lambda: dict(desk.setup.keys) == {BEEXAR.id: BEEXAR.secret}, 60.0)
             await stage.beexar.ask("/balance", stage.at(BALANCE))
             await stage.caught_up(2)
         assert counts((await stage.report()).totals) == {"skipped": 1, "same": 1}

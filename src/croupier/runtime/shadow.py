@@ -52,7 +52,7 @@ APPLICATION: Final = "croupier-shadow"
 
 
 class ShadowProcess:
-    """Every configured shadow, fed from one socket."""
+    """Every configured shadow, fed from one socket. `is_away`: what was found could not be written the last time."""
 
     def __init__(self, config: Config, link: socket.socket, *, command: Sequence[str] = CHILD) -> None:
         link.setblocking(False)
@@ -66,7 +66,7 @@ class ShadowProcess:
         }
         self._reader = KeyReader(config, os.environ)
         self._facts: tuple[KeyFacts, ...] | None = None
-        self._is_away = False
+        self.is_away = False
         self._stop = asyncio.Event()
 
     def ask_to_stop(self) -> None:
@@ -106,11 +106,11 @@ class ShadowProcess:
                 await self._follow_keys(connection)
                 for desk in self.desks.values():
                     await desk.write(connection)
-            self._is_away = False
+            self.is_away = False
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            if not self._is_away:
+            if not self.is_away:
                 _log.warning("shadow_not_written", error=repr(error))
-            self._is_away = True
+            self.is_away = True
 
     async def _finish(self, pool: asyncpg.Pool) -> None:
         with contextlib.suppress(TimeoutError):
