@@ -66,6 +66,18 @@ EDGES: Final[dict[tuple[str, str], str]] = {
         "_attempt",
     ): "the worker loop: a fault of ours counts as a failed attempt, or it would come back for ever",
     (
+        "src/croupier/providers/shadow/tap.py",
+        "offer",
+    ): "the request edge towards providers: a copy that fails must not reach the call it copies",
+    (
+        "src/croupier/runtime/shadow_child.py",
+        "main",
+    ): "the worker loop: a candidate that cannot be loaded is a result",
+    (
+        "src/croupier/runtime/shadow_child.py",
+        "_try",
+    ): "the worker loop: a candidate's fault is a result of its call",
+    (
         "src/croupier/inbox/drain.py",
         "_work_on",
     ): "the worker loop: a fault with one provider's deliveries must not stop the others'",

@@ -49,6 +49,7 @@ PURE: Final = (
     "src/croupier/settlement/closing.py",
     "src/croupier/moneypath/decide/",
     "src/croupier/providers/adapters/",
+    "src/croupier/providers/candidates/",
 )
 
 
@@ -141,6 +142,13 @@ def test_hashing_stays_in_the_signer_and_the_fairness_code() -> None:
 def test_adapters_import_only_the_adapter_contract() -> None:
     files = code_under("src/croupier/providers/adapters/")
     refuse(finding for code in files for finding in find_foreign_adapter_imports(code))
+
+
+def test_candidates_import_what_adapters_do_and_the_adapters_they_follow() -> None:
+    files = code_under("src/croupier/providers/candidates/")
+    allowed = (*ADAPTER_MAY_IMPORT, ADAPTERS, "croupier.providers.candidates")
+    rule = "a candidate keeps to the rules of adapters, and may build on one"
+    refuse(finding for code in files for finding in find_foreign_imports(code, allowed, rule))
 
 
 def test_telemetry_knows_nothing_of_the_domains() -> None:

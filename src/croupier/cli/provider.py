@@ -10,6 +10,7 @@ from croupier.cli import (
     provider_list,
     provider_new,
     provider_schema_diff,
+    provider_shadow,
 )
 
 commands = typer.Typer(no_args_is_help=True, help="Work on the contracts with providers.")
@@ -19,6 +20,7 @@ commands.command("round")(provider_ask.show_round)
 commands.command("conformance")(provider_conformance.conformance)
 commands.command("new")(provider_new.new)
 commands.command("schema-diff")(provider_schema_diff.schema_diff)
+commands.command("shadow")(provider_shadow.shadow)
 
 
 def register(app: typer.Typer) -> None:

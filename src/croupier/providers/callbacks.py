@@ -44,6 +44,7 @@ from croupier.providers.contract import (
     Unseated,
 )
 from croupier.providers.problem import render_problem
+from croupier.providers.shadow.live import LiveCall
 from croupier.providers.strict_json import JsonLimits
 from croupier.providers.verification import RawRequest, Verified
 
@@ -94,7 +95,8 @@ class Edge(Struct, frozen=True, kw_only=True):
     `submit` decides a call and returns one outcome for each action, or raises CroupierError; a nonce that was
     spent before is unauthenticated, reason `replayed`. `find_seat` looks up whose session a provider account's
     request is about, by session or by references decided before; `new_token` makes a session token. `note_key`
-    is told of every verification: the provider account, the request, the key that proved it or None.
+    is told of every verification: the provider account, the request, the key that proved it or None. `copies` are
+    given each verified call of their account once it is answered; they neither wait nor raise.
     """
 
     accounts: Mapping[str, tuple[ProviderAccount, Adapter]]
@@ -106,6 +108,7 @@ class Edge(Struct, frozen=True, kw_only=True):
     observe: Callable[[CallRecord], None]
     note_key: Callable[[str, RawRequest, str | None], None] = lambda provider, raw, key_id: None
     limits: EdgeLimits = EdgeLimits()
+    copies: Mapping[str, Callable[[LiveCall], None]] = {}
 
 
 class _Answer(Struct, frozen=True, gc=False, kw_only=True):
@@ -116,6 +119,7 @@ class _Answer(Struct, frozen=True, gc=False, kw_only=True):
     error: CroupierError | None = None
     key_id: str | None = None
     is_body_read: bool = True
+    seen: _Seen | None = None
 
 
 class Callbacks:
@@ -143,6 +147,9 @@ class Callbacks:
             await send_reply(send, answer.reply, head, correlation_id, must_close=not answer.is_body_read)
         name = UNKNOWN if account is None else account.id
         edge.observe(_record(name, answer, head, correlation_id, perf_counter() - started))
+        copy = edge.copies.get(name)
+        if copy is not None and (call := _live_call(answer, correlation_id)) is not None:
+            copy(call)
 
 
 class _Seen(Struct, gc=False):
@@ -153,6 +160,8 @@ class _Seen(Struct, gc=False):
     decoded: Decoded | None = None
     echo: Any = None
     key_id: str | None = None
+    seat: Seat | None = None
+    fresh_token: str = ""
 
     @property
     def name(self) -> str:
@@ -214,6 +223,7 @@ class _Exchange(Struct, frozen=True, gc=False):
             limits=edge.limits.json,
             fresh_token=edge.new_token() if adapter.manifest.session_token else "",
         )
+        seen.fresh_token = context.fresh_token
         decoded = await self._decode(verified, context, seen)
         seen.decoded, seen.echo, seen.operation = decoded, decoded.echo, decoded.operation
         outcomes = await edge.submit(self._call(verified, decoded))
@@ -223,6 +233,7 @@ class _Exchange(Struct, frozen=True, gc=False):
             decoded=decoded,
             outcomes=outcomes,
             key_id=verified.key_id,
+            seen=seen,
         )
 
     def _verify(self, raw: RawRequest, account: ProviderAccount, now: datetime) -> Verified:
@@ -255,6 +266,7 @@ class _Exchange(Struct, frozen=True, gc=False):
             error=error,
             key_id=seen.key_id,
             is_body_read=seen.raw is not None,
+            seen=seen,
         )
 
     def _body_limits(self) -> BodyLimits:
@@ -270,7 +282,8 @@ class _Exchange(Struct, frozen=True, gc=False):
             decoded = self.adapter.decode(verified, context)
             if isinstance(decoded, Unseated):
                 seen.echo = decoded.echo
-                decoded = decoded.complete(await self._find_seat(decoded))
+                seen.seat = await self._find_seat(decoded)
+                decoded = decoded.complete(seen.seat)
         except CroupierError as refused:
             if isinstance(refused, DecodeRefused):
                 seen.echo = refused.echo if refused.echo is not None else seen.echo
@@ -350,6 +363,25 @@ def _answer_nowhere(path: bytes, correlation_id: str) -> _Answer:
         error = CroupierError(UNKNOWN_PATH, "callbacks are at /providers/{provider}/…")
     reply = render_problem(error, correlation_id)
     return _Answer(reply=reply, operation=UNKNOWN, error=error, is_body_read=False)
+
+
+def _live_call(answer: _Answer, correlation_id: str) -> LiveCall | None:
+    """A call as those who read along get it; None for one that nobody proved or that nobody was answered."""
+    seen = answer.seen
+    if seen is None or seen.raw is None or seen.key_id is None or answer.reply is None:
+        return None
+    return LiveCall(
+        raw=seen.raw,
+        key_id=seen.key_id,
+        correlation_id=correlation_id,
+        operation=answer.operation,
+        decoded=answer.decoded,
+        seat=seen.seat,
+        fresh_token=seen.fresh_token,
+        outcomes=answer.outcomes,
+        error=answer.error,
+        reply=answer.reply,
+    )
 
 
 def _record(provider: str, answer: _Answer, head: Head, correlation_id: str, duration_s: float) -> CallRecord:

@@ -22,7 +22,7 @@ from croupier.runtime.database import app_settings, connect_owner, create_pool, 
 from croupier.runtime.embedded import EmbeddedServer, EmbeddedServerError
 from croupier.runtime.migrations import apply, plan
 from croupier.runtime.orders import Orders
-from croupier.runtime.worker_process import WorkerProcess
+from croupier.runtime.worker_process import BACKGROUND, SHADOW, WorkerProcess
 
 _log = structlog.get_logger("croupier.supervisor")
 
@@ -31,6 +31,8 @@ BACKLOG: Final = 1024
 DRAIN_S: Final = 25.0
 READY_S: Final = 60.0
 WATCH_S: Final = 0.2
+SHADOW_BUFFER: Final = 1024 * 1024
+"""How much may be on its way to the shadow, in bytes; the system may allow less."""
 
 
 class NotReady(Exception):
@@ -88,6 +90,15 @@ def listen_on(address: str) -> socket.socket:
     return listener
 
 
+def shadow_link() -> tuple[socket.socket, socket.socket]:
+    """Two ends of a pipe of datagrams: workers send into the first, and lose what does not fit; the shadow reads."""
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ends[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SHADOW_BUFFER)
+    for end in ends:
+        end.setblocking(False)
+    return ends
+
+
 class Supervisor:
     """Runs workers, background processes and the admin listener until it is told to stop."""
 
@@ -112,6 +123,7 @@ class Supervisor:
         self.is_ready = asyncio.Event()
         self.workers: list[WorkerProcess] = []
         self.background: list[WorkerProcess] = []
+        self.shadow: list[WorkerProcess] = []
 
     def ask_to_stop(self) -> None:
         """Begin a clean end: workers finish what they accepted."""
@@ -133,13 +145,19 @@ class Supervisor:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _serve(self, url: str, server: EmbeddedServer | None, listener: socket.socket) -> None:
+        ends = shadow_link() if self._config.shadows else ()
         self.workers = [
-            WorkerProcess(number, self._orders(), socket_fd=listener.fileno())
+            WorkerProcess(
+                number, self._orders(), fds=(listener.fileno(), *(end.fileno() for end in ends[:1]))
+            )
             for number in range(self._count)
         ]
         self.background = [
-            WorkerProcess(number, self._orders(), socket_fd=None)
+            WorkerProcess(number, self._orders(), fds=(), module=BACKGROUND)
             for number in range(self._config.lanes.background)
+        ]
+        self.shadow = [
+            WorkerProcess(0, self._orders(), fds=(end.fileno(),), module=SHADOW) for end in ends[1:]
         ]
         pool = self._pool = await create_pool(url, min_size=1, max_size=4)
         admin = uvicorn.Server(
@@ -152,7 +170,7 @@ class Supervisor:
             )
         )
         admin.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        tasks = [asyncio.create_task(process.keep_running()) for process in self._processes]
+        tasks = [asyncio.create_task(process.keep_running()) for process in (*self._processes, *self.shadow)]
         if server is not None:
             tasks.append(asyncio.create_task(self._watch_database(server)))
         with contextlib.closing(listen_on(self._config.http.admin)) as admin_listener:
@@ -162,6 +180,8 @@ class Supervisor:
                 await self._stop.wait()
             finally:
                 await self._end(tasks, admin, pool)
+                for end in ends:
+                    end.close()
 
     async def _wait_ready(self) -> None:
         ready = asyncio.create_task(self._all_ready())
@@ -207,11 +227,12 @@ class Supervisor:
             self._pool.set_connect_args(
                 url, server_settings=app_settings(lane=False, application_name="croupier-read")
             )
-        for process in self._processes:
+        for process in (*self._processes, *self.shadow):
             process.give_orders(self._orders())
 
     @property
     def _processes(self) -> list[WorkerProcess]:
+        """Those without which nothing is ready; nobody waits for a shadow."""
         return [*self.workers, *self.background]
 
     def _orders(self) -> Orders:
@@ -219,7 +240,7 @@ class Supervisor:
 
     async def _end(self, tasks: list[asyncio.Task[None]], admin: uvicorn.Server, pool: asyncpg.Pool) -> None:
         self._stop.set()
-        await asyncio.gather(*(process.stop(DRAIN_S) for process in self._processes))
+        await asyncio.gather(*(process.stop(DRAIN_S) for process in (*self._processes, *self.shadow)))
         admin.should_exit = True
         done, pending = await asyncio.wait(tasks, timeout=DRAIN_S)
         for task in pending:

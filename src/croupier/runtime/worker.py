@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from croupier.moneypath.lanes import Lanes
 from croupier.operator.deps import LaunchRecord, OperatorRecord
 from croupier.providers.arrival import BodyLimits
 from croupier.providers.callbacks import Callbacks, CallRecord, Edge, EdgeLimits
+from croupier.providers.shadow.live import LiveCall
+from croupier.providers.shadow.tap import LOST, Tap, TapSettings
 from croupier.providers.strict_json import JsonLimits
 from croupier.runtime.breaker_work import build_breakers
 from croupier.runtime.config import Config, load_config
@@ -56,9 +59,10 @@ def _now() -> datetime:
 class Worker:
     """Everything one process serves, built once from the configuration."""
 
-    def __init__(self, config: Config, database_url: str) -> None:
+    def __init__(self, config: Config, database_url: str, shadow: socket.socket | None = None) -> None:
         self._config = config
         self._url = database_url
+        self._shadow = shadow
         self._ids = IdSource()
         self._metrics = Metrics(config.environment)
         self._metrics.note_build(__version__)
@@ -153,8 +157,23 @@ class Worker:
                 BodyLimits(max_bytes=limits.body_bytes, timeout_s=limits.body_timeout_s),
                 JsonLimits(max_depth=limits.json_depth, max_keys=limits.json_keys),
             ),
+            copies={} if self._shadow is None else self._copies(self._shadow, accounts),
         )
         return Callbacks(edge)
+
+    def _copies(self, link: socket.socket, accounts: LiveAccounts) -> dict[str, Callable[[LiveCall], None]]:
+        """What copies the calls of each account that has a shadow."""
+        found: dict[str, Callable[[LiveCall], None]] = {}
+        for one in self._config.shadows:
+            lost = self._metrics.shadow.counters_of_lost(one.provider, one.adapter, LOST)
+            settings = TapSettings(
+                provider=one.provider,
+                candidate=one.adapter,
+                percent=one.sample_percent,
+                max_bytes=one.max_bytes,
+            )
+            found[one.provider] = Tap(link, settings, accounts, lost).offer
+        return found
 
     def _intake(self, accounts: LiveAccounts, pool: asyncpg.Pool) -> WebhookIntake:
         parts = IntakeParts(
@@ -297,12 +316,12 @@ async def _say(send: Any, status: int, body: bytes) -> None:
 
 
 def main() -> None:
-    """Run one worker: the listening socket's number is the argument, the orders are the first line of input."""
+    """Run one worker: its listening socket and the way to the shadow are arguments, its orders the first input."""
     orders = read_first_orders()
     config = load_config(None if orders.config_path is None else Path(orders.config_path), os.environ)
     set_up_logs(log_format=config.telemetry.log_format, level=config.telemetry.log_level)
-    listener = socket.socket(fileno=int(sys.argv[1]))
-    uvloop.run(Worker(config, orders.database_url).serve(listener))
+    listener, *links = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    uvloop.run(Worker(config, orders.database_url, links[0] if links else None).serve(listener))
 
 
 if __name__ == "__main__":

@@ -20,14 +20,16 @@ BACKOFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 WORKER: Final = "croupier.runtime.worker"
 BACKGROUND: Final = "croupier.runtime.background"
+SHADOW: Final = "croupier.runtime.shadow"
 
 
 class WorkerProcess:
-    """Keeps one process running until told to stop: a worker on the socket it inherits, or a background process."""
+    """Keeps one process running until told to stop: a module that inherits sockets, by default a worker."""
 
-    def __init__(self, number: int, orders: Orders, *, socket_fd: int | None) -> None:
+    def __init__(self, number: int, orders: Orders, *, fds: tuple[int, ...], module: str = WORKER) -> None:
         self._number = number
-        self._socket_fd = socket_fd
+        self._fds = fds
+        self._module = module
         self._orders = orders
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
@@ -36,11 +38,11 @@ class WorkerProcess:
 
     @property
     def _kind(self) -> str:
-        return "background" if self._socket_fd is None else "worker"
+        return self._module.rpartition(".")[2]
 
     @property
     def pid(self) -> int | None:
-        """Process id of the running worker."""
+        """Process id of the running process."""
         return None if self._process is None else self._process.pid
 
     def give_orders(self, orders: Orders) -> None:
@@ -73,16 +75,15 @@ class WorkerProcess:
             await asyncio.sleep(pause_s)
 
     async def _start(self) -> None:
-        inherited = () if self._socket_fd is None else (self._socket_fd,)
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            BACKGROUND if self._socket_fd is None else WORKER,
-            *map(str, inherited),
+            self._module,
+            *map(str, self._fds),
             # The first line carries the orders, which hold a password; the pipe's end says the supervisor is gone.
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            pass_fds=inherited,
+            pass_fds=self._fds,
         )
         assert self._process.stdin is not None, "the worker's input is a pipe"  # noqa: S101 (narrowing)
         self._process.stdin.write(render_orders(self._orders))

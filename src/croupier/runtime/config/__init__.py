@@ -37,6 +37,7 @@ from croupier.runtime.config.sections import (
     Wallet,
     parse_address,
 )
+from croupier.runtime.config.shadows import Shadow
 
 __all__ = [
     "ANY",
@@ -67,6 +68,7 @@ __all__ = [
     "Retries",
     "Sandbox",
     "SelfExclusion",
+    "Shadow",
     "Telemetry",
     "Timeout",
     "Wallet",

@@ -11,6 +11,7 @@ from croupier.money import Asset, AssetRegistry, InvalidAsset
 from croupier.operator.outbox.settings import NATS
 from croupier.play.session import State
 from croupier.providers.registry import find_adapters
+from croupier.providers.shadow.candidates import candidate_names
 from croupier.runtime.config.problems import Problem, render_nearest, render_shown
 from croupier.runtime.config.reading import Place, is_readable_instant, render_place
 from croupier.runtime.config.sections import ANY, Config, Provider, parse_address
@@ -246,6 +247,20 @@ def _api_keys(config: Config) -> Iterator[Problem]:
             )
 
 
+def _shadows(config: Config) -> Iterator[Problem]:
+    """One candidate reads along with an account at a time: two would share its share of the machine."""
+    yield from _repeated("shadows", [shadow.provider for shadow in config.shadows], key="provider")
+    live = {provider.id: provider.adapter for provider in config.providers}
+    for number, shadow in enumerate(config.shadows):
+        place: Place = ("shadows", number)
+        yield from _unknown((*place, "provider"), shadow.provider, set(live), "provider")
+        yield from _unknown((*place, "adapter"), shadow.adapter, set(candidate_names()), "candidate")
+        if shadow.adapter and shadow.adapter == live.get(shadow.provider):
+            where = render_place((*place, "adapter"))
+            what = f"{shadow.provider} speaks {shadow.adapter} already"
+            yield Problem(where, what, "name the version that is to take over")
+
+
 def _timeouts(config: Config) -> Iterator[Problem]:
     states = {state.value for state in State}
     for state, timeout in config.timeouts.items():
@@ -290,5 +305,6 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (
     _references,
     _api_keys,
     _outbox,
+    _shadows,
     _timeouts,
 )

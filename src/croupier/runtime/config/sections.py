@@ -38,6 +38,7 @@ from croupier.runtime.config.forms import (
 )
 from croupier.runtime.config.outbound import Breakers, Retries
 from croupier.runtime.config.queues import Inbox, Outbox
+from croupier.runtime.config.shadows import Shadow
 from croupier.runtime.database import redact_url
 
 ANY = "*"
@@ -361,6 +362,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     games: tuple[Game, ...] = ()
     contracts: tuple[Contract, ...] = ()
     jurisdictions: tuple[JurisdictionEntry, ...] = ()
+    shadows: tuple[Shadow, ...] = ()
     api_keys: tuple[ApiKey, ...] = ()
     timeouts: dict[str, Timeout] = field(default_factory=dict)
     owners: dict[str, Owner] = field(default_factory=dict)
