@@ -45,7 +45,9 @@ def _view(deps: OperatorDeps, game: CatalogueGame) -> GameView:
         name=game.name,
         provider=game.provider,
         group=game.group,
-        available=not deps.breakers.is_open(Endpoint(game.provider, LAUNCH)),
+        available=deps.flags.is_available(
+            game, lambda account: deps.breakers.is_open(Endpoint(account, LAUNCH))
+        ),
     )
 
 

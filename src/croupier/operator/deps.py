@@ -12,6 +12,7 @@ from croupier.ids import IdSource
 from croupier.money import AssetRegistry
 from croupier.moneypath.commands import Call
 from croupier.moneypath.outcomes import Outcome
+from croupier.operator.flags import LaunchFlags
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
 from croupier.providers.arrival import BodyLimits
@@ -89,7 +90,8 @@ class OperatorRecord(Struct, frozen=True, kw_only=True):
 
 
 class LaunchRecord(Struct, frozen=True, kw_only=True):
-    """One launch for telemetry: `result` is launched, refused, unknown, or held_back by a breaker."""
+    """One launch for telemetry: `result` is launched, refused, unknown, or held_back by a breaker or a
+    flag."""
 
     provider: str
     game_id: str
@@ -114,6 +116,7 @@ class OperatorDeps(Struct, frozen=True, kw_only=True):
     accounts: Mapping[str, tuple[ProviderAccount, Adapter]]
     launches: ProviderClient
     breakers: Breakers
+    flags: LaunchFlags
     ids: IdSource
     now: Callable[[], datetime]
     keys: tuple[OperatorKey, ...]

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, assert_never
 
+from msgspec import structs
+
 from croupier.errors import (
     CONTRACT_MISSING,
     ILLEGAL_TRANSITION,
@@ -24,9 +26,10 @@ from croupier.moneypath.decide.history import OURS
 from croupier.operator.bodies import OpenSessionBody
 from croupier.operator.deps import CatalogueGame, LaunchRecord, OperatorDeps, Terms
 from croupier.operator.exchange import Exchange
+from croupier.operator.flags import Way
 from croupier.operator.intake import asset_of
 from croupier.operator.views import SessionView
-from croupier.play.session import Opening
+from croupier.play.session import Opening, State
 from croupier.providers.breakers.desk import Ended
 from croupier.providers.breakers.store import Endpoint
 from croupier.providers.client import UNREACHABLE
@@ -48,19 +51,21 @@ class Leave:
 
 @asynccontextmanager
 async def leave_to_launch(
-    exchange: Exchange, opening: Opening, wanted: Idempotency
+    exchange: Exchange, opening: Opening, wanted: Idempotency, way: Way
 ) -> AsyncIterator[Leave | None]:
     """Leave to call the provider, or none because there is nothing to call or the request was answered before.
 
-    Raises CroupierError: provider_unavailable while calls to the provider are held back.
+    Raises CroupierError: provider_unavailable while calls to the provider are held back, or switched off.
     """
     deps = exchange.deps
     account, _ = deps.accounts[opening.provider]
-    if not account.base_url:
+    if way.is_open and not account.base_url:
         yield None
         return
     started = time.perf_counter()
     try:
+        if not way.is_open:
+            raise way.refusal(opening.game_id)
         passed = await deps.breakers.begin(Endpoint(opening.provider, LAUNCH))
     except CroupierError as refused:
         # A repeat gets its session whatever has become of the provider since.
@@ -76,20 +81,32 @@ async def leave_to_launch(
         await deps.breakers.end(passed, leave.ended)
 
 
-def plan_opening(deps: OperatorDeps, body: OpenSessionBody) -> OpenSession:
+def choose_way(deps: OperatorDeps, body: OpenSessionBody) -> Way:
+    """Which account the flags send this opening to, and whether it may be opened there; raises unknown_game."""
+    jurisdiction = body.jurisdiction or body.country
+    return deps.flags.choose(find_game(deps, body), player_id=body.player_id, jurisdiction=jurisdiction)
+
+
+def find_game(deps: OperatorDeps, body: OpenSessionBody) -> CatalogueGame:
+    """The game that is asked for; raises unknown_game."""
+    game = deps.games.get(body.game_id)
+    if game is None:
+        raise CroupierError(UNKNOWN_GAME, f"no game {body.game_id}; /v1/games lists them", field="game_id")
+    return game
+
+
+def plan_opening(deps: OperatorDeps, body: OpenSessionBody, way: Way) -> OpenSession:
     """The session that is asked for, on the terms in force now, with a new id.
 
     Raises CroupierError: unknown_game, unknown_asset, contract_missing, malformed.
     """
-    game = deps.games.get(body.game_id)
-    if game is None:
-        raise CroupierError(UNKNOWN_GAME, f"no game {body.game_id}; /v1/games lists them", field="game_id")
+    game = find_game(deps, body)
     asset = asset_of(deps.assets, body.asset)
     _check_ip(body.ip)
-    terms = _find_terms(deps, game, asset)
+    terms = _find_terms(deps, way.provider, game.group, asset)
     opening = Opening(
         player_id=body.player_id,
-        provider=game.provider,
+        provider=way.provider,
         game_id=game.id,
         asset=asset,
         contract_id=terms.id,
@@ -101,10 +118,10 @@ def plan_opening(deps: OperatorDeps, body: OpenSessionBody) -> OpenSession:
     return OpenSession(session_id=deps.ids.new(bucket_of(body.player_id)), opening=opening)
 
 
-def _find_terms(deps: OperatorDeps, game: CatalogueGame, asset: str) -> Terms:
-    terms = deps.contracts.select(game.provider, game.group, asset, deps.now())
+def _find_terms(deps: OperatorDeps, provider: str, group: str, asset: str) -> Terms:
+    terms = deps.contracts.select(provider, group, asset, deps.now())
     if terms is None:
-        detail = f"no contract with {game.provider} covers game group {game.group} in {asset} now"
+        detail = f"no contract with {provider} covers game group {group} in {asset} now"
         raise CroupierError(CONTRACT_MISSING, detail, field="game_id")
     return terms
 
@@ -116,6 +133,30 @@ def _check_ip(text: str | None) -> None:
         ipaddress.ip_address(text)
     except ValueError:
         raise CroupierError(MALFORMED, "ip: it must be an IPv4 or IPv6 address", field="ip") from None
+
+
+def awaits_launch(session: SessionView) -> bool:
+    """Whether nobody knows yet where the session's game can be played."""
+    return session.state == State.CREATED and session.launch_url is None
+
+
+async def launch_elsewhere(
+    exchange: Exchange,
+    body: OpenSessionBody,
+    session: SessionView,
+    wanted: Idempotency,
+    opening: Opening,
+    way: Way,
+) -> SessionView:
+    """Launch a repeat's session at the account that it was opened at, which is another one than an opening now goes to.
+
+    Raises what `launch_session` raises.
+    """
+    there = structs.replace(opening, provider=session.provider)
+    async with leave_to_launch(exchange, there, wanted, way) as leave:
+        if leave is None:
+            return session
+        return await launch_session(exchange, body, session, leave, is_first=False)
 
 
 async def launch_session(

@@ -47,21 +47,25 @@ async def open_session(request: OperatorRequest, data: JSONBody[OpenSessionBody]
     """Open a session and launch the game.
 
     `launch_url` is null while nobody can tell whether the launch worked: repeat the request with the same
-    Idempotency-Key, and the same session is launched again. While calls to the provider are held back, no session is
-    opened: 503 `provider_unavailable`, with a text for the player.
+    Idempotency-Key, and the same session is launched again. While calls to the provider are held back or the game is
+    switched off, no session is opened: 503 `provider_unavailable`, with a text for the player.
     """
     exchange = request.exchange
-    command = launch.plan_opening(exchange.deps, data)
+    way = launch.choose_way(exchange.deps, data)
+    command = launch.plan_opening(exchange.deps, data, way)
     idempotency = exchange.idempotency(
         idempotency_key_of(exchange), await request.fingerprint(), _render_answer
     )
     call = exchange.call(data.player_id, command, time_source=OURS, idempotency=idempotency)
-    async with launch.leave_to_launch(exchange, command.opening, idempotency) as leave:
+    async with launch.leave_to_launch(exchange, command.opening, idempotency, way) as leave:
         session_id = _session_of(await exchange.submit(call))
         is_new = session_id == command.session_id
         session = await _load(request, session_id)
-        if leave is not None and session.state == State.CREATED and session.launch_url is None:
+        is_here = session.provider == way.provider
+        if leave is not None and is_here and launch.awaits_launch(session):
             session = await launch.launch_session(exchange, data, session, leave, is_first=is_new)
+    if not is_here and launch.awaits_launch(session):
+        session = await launch.launch_elsewhere(exchange, data, session, idempotency, command.opening, way)
     if session.state == State.FAILED:
         raise launch.refused_launch(session)
     location = {"Location": f"/v1/sessions/{session.session_id}"}

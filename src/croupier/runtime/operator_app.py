@@ -13,6 +13,7 @@ from croupier.moneypath.commands import Call
 from croupier.moneypath.outcomes import Outcome
 from croupier.operator.app import create_operator_app
 from croupier.operator.deps import LaunchRecord, OperatorDeps, OperatorKey, OperatorLimits, OperatorRecord
+from croupier.operator.flags import LaunchFlags
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
 from croupier.providers.arrival import BodyLimits
@@ -50,6 +51,7 @@ def build_operator_app(
     note_signed: Callable[[str, str], None],
     note_budget: Callable[[str, int], None],
     breakers: Breakers,
+    flags: LaunchFlags,
 ) -> OperatorEdge:
     """Build the operator API; close the result when the process ends."""
     limits = config.limits
@@ -66,6 +68,7 @@ def build_operator_app(
         accounts=accounts,
         launches=launches,
         breakers=breakers,
+        flags=flags,
         ids=ids,
         now=now,
         keys=tuple(

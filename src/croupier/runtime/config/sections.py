@@ -35,6 +35,7 @@ from croupier.runtime.config.forms import (
 )
 from croupier.runtime.config.outbound import Breakers, Retries
 from croupier.runtime.config.queues import Inbox, Outbox
+from croupier.runtime.config.rollout import Rollout
 from croupier.runtime.database import redact_url
 
 ANY = "*"
@@ -169,6 +170,13 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = {}
     rotate_after: Annotated[Duration, Meta(description="How old a key may get before it is overdue.")] = "90d"
+    replaces: Annotated[
+        Slug | None,
+        Meta(
+            description="The account that this one takes over from: its games are opened here for the players that "
+            "`croupier flags set rollout` names."
+        ),
+    ] = None
 
     @property
     def rotate_after_s(self) -> int:
@@ -336,6 +344,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     wallet: Wallet = field(default_factory=Wallet)
     retries: Retries = field(default_factory=Retries)
     breakers: Breakers = field(default_factory=Breakers)
+    rollout: Rollout = field(default_factory=Rollout)
     inbox: Inbox = field(default_factory=Inbox)
     outbox: Outbox = field(default_factory=Outbox)
     assets: tuple[AssetEntry, ...] = ()
@@ -349,6 +358,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     def asset_registry(self) -> AssetRegistry:
         """ISO 4217 and the configured assets."""
         return AssetRegistry(Asset(entry.code, entry.exponent) for entry in self.assets)
+
+    def successors(self) -> dict[str, str]:
+        """The accounts that take over, by the account they replace."""
+        return {one.replaces: one.id for one in self.providers if one.replaces is not None}
 
 
 def parse_address(text: str) -> tuple[str, int]:
