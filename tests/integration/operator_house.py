@@ -233,12 +233,12 @@ class House:
         return found
 
     async def provider_call(
-        self, *actions: Action, player: str = PLAYER, **fields: Any
+        self, *actions: Action, player: str = PLAYER, provider: str = "studio", **fields: Any
     ) -> tuple[Outcome, ...]:
         """What a provider does, through the same lanes."""
         bucket = bucket_of(player)
         call = Call(
-            provider="studio",
+            provider=provider,
             player_id=player,
             bucket=bucket,
             request_id=self.ids.new(bucket),

@@ -167,12 +167,12 @@ def test_what_is_within_every_limit_goes_on(fields: dict[str, int]) -> None:
     [
         ({"failed": 3}, "3 of 20 launches failed, more than 10%"),
         ({"launches": 29, "failed": 3}, "3 of 29 launches failed, more than 10%"),
-        ({"late": 2}, "2 sessions wait for their settlement for more than 60 s, 1 may"),
-        ({"mismatches": 3}, "3 breaks are open, 2 may be"),
+        ({"late": 2}, "sessions that wait for settlement for more than 60 s: 2, allowed 1"),
+        ({"mismatches": 3}, "open breaks: 3, allowed 2"),
         ({"is_held_back": True}, "its breaker holds launches back"),
         (
             {"failed": 20, "mismatches": 5},
-            "20 of 20 launches failed, more than 10%; 5 breaks are open, 2 may be",
+            "20 of 20 launches failed, more than 10%; open breaks: 5, allowed 2",
         ),
     ],
 )

@@ -53,9 +53,9 @@ def judge(observed: Observed, limits: GuardLimits) -> Halt | None:
         )
     if observed.late > limits.late_settlements:
         reasons.append(
-            f"{observed.late} sessions wait for their settlement for more than {limits.settlement_lag_s} s, "
-            f"{limits.late_settlements} may"
+            f"sessions that wait for settlement for more than {limits.settlement_lag_s} s: {observed.late}, "
+            f"allowed {limits.late_settlements}"
         )
     if observed.mismatches > limits.mismatches:
-        reasons.append(f"{observed.mismatches} breaks are open, {limits.mismatches} may be")
+        reasons.append(f"open breaks: {observed.mismatches}, allowed {limits.mismatches}")
     return Halt("; ".join(reasons)) if reasons else None

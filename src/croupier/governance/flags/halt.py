@@ -20,6 +20,8 @@ from croupier.runtime.statements import load_statements
 
 GUARD: Final = "guard"
 """Who halts a rollout when no person does."""
+CLOCK_TURNS: Final = 6
+"""How many turns a process's clock may be ahead before its turn is not waited for."""
 MOST_LAUNCHES: Final = 10_000
 """Most launches of an account that one look counts, the newest."""
 MOST_WAITING: Final = 1000
@@ -37,8 +39,10 @@ class Halted(Struct, frozen=True):
 
 async def take_turn(connection: Any, now: datetime, period_s: float) -> bool:
     """Whether it is for us to judge rollouts now; then it is nobody's again until the period is over."""
-    due_at = now + timedelta(seconds=period_s)
-    row = await connection.fetchrow(_SQL["take_turn"], bucket_of(ROLLOUT.name), ROLLOUT.name, now, due_at)
+    due_at, absurd_at = (now + timedelta(seconds=period_s * turns) for turns in (1, CLOCK_TURNS))
+    row = await connection.fetchrow(
+        _SQL["take_turn"], bucket_of(ROLLOUT.name), ROLLOUT.name, now, due_at, absurd_at
+    )
     return row is not None
 
 

@@ -1,7 +1,8 @@
 -- name: take_turn
--- Who gets this turn of judging rollouts: nobody else until the next one is due.
+-- Who gets this turn of judging rollouts: nobody else until the next one is due. A turn that a clock which was far ahead
+-- has put off is not waited for.
 INSERT INTO flag_turn AS t (bucket, flag, due_at) VALUES ($1, $2, $4)
-    ON CONFLICT (bucket, flag) DO UPDATE SET due_at = excluded.due_at WHERE t.due_at <= $3
+    ON CONFLICT (bucket, flag) DO UPDATE SET due_at = excluded.due_at WHERE t.due_at <= $3 OR t.due_at > $5
 RETURNING due_at;
 
 -- name: load_turn
