@@ -21,7 +21,9 @@ from croupier.governance.flags.evaluation import StoredFlags
 from croupier.governance.flags.history import Cause
 from croupier.governance.flags.rules import Target
 from croupier.governance.flags.store import FlagConflict, RollbackRefused, load_changes, load_rules
+from croupier.operator.launch import LAUNCH as LAUNCHES
 from croupier.providers.breakers.machine import BreakerSettings
+from croupier.providers.breakers.store import Endpoint
 from croupier.runtime.config import Game
 from croupier.runtime.database import connect_app
 from croupier.runtime.flag_work import Flags
@@ -314,6 +316,18 @@ async def test_a_repeat_launches_its_session_where_it_was_opened(
     again = (await house.post("/v1/sessions", OPENING, key="one")).json()
     assert (again["session_id"], again["state"]) == (opened["session_id"], "launched")
     assert [one.provider for one in house.launches] == [account, account]
+
+
+async def test_a_repeat_counts_for_the_breaker_of_the_account_it_was_opened_at(database_url: str) -> None:
+    quick = BreakerSettings(min_calls=2, failure_percent=100, open_s=600, open_cap_s=600)
+    async with open_house(database_url, breakers=quick, successors=(NEW,)) as house:
+        house.studio.script.extend(["drop"] * 2)
+        await house.post("/v1/sessions", OPENING, key="one")
+        await tell(house, database_url, ROLLOUT, 10_000)
+        await house.post("/v1/sessions", OPENING, key="one")
+        await house.deps.breakers.look()
+        opened = [house.deps.breakers.is_open(Endpoint(one, LAUNCHES)) for one in ("studio", NEW)]
+        assert (opened, len(house.studio.seen)) == ([True, False], 2)
 
 
 async def test_a_repeat_is_not_launched_while_its_game_is_switched_off(

@@ -101,6 +101,12 @@ async def test_a_launch_that_is_still_under_way_has_not_failed(house: House) -> 
     assert await judged(house, later_s=61) != []
 
 
+async def test_launches_under_way_do_not_make_the_failed_ones_fewer(house: House) -> None:
+    await launch(house, "drop", 5)
+    await launch(house, "refuse", 4)
+    assert await judged(house) == [Halted(NEW, "4 of 4 launches failed, more than 50%")]
+
+
 async def test_launches_before_the_share_changed_and_before_the_window_do_not_count(
     house: House, database_url: str
 ) -> None:

@@ -128,10 +128,13 @@ def change(version: int, from_bps: int | None, to_bps: int | None, undoes: int |
 def test_each_rollback_goes_one_step_further_back() -> None:
     steps = [change(1, None, 500), change(2, 500, 2000), change(3, 2000, 5000)]
     found = []
-    while (last := find_last(reversed(steps))) is not None:
+    for _ in range(3):
+        last = find_last(reversed(steps))
+        assert last is not None
         found.append(last.from_bps)
         steps.append(change(len(steps) + 1, steps[-1].to_bps, last.from_bps, undoes=last.version))
     assert found == [2000, 500, None]
+    assert find_last(reversed(steps)) is None
 
 
 def test_a_change_after_a_rollback_is_taken_back_first() -> None:
