@@ -174,6 +174,23 @@ class BreakerOpened(Struct, frozen=True, gc=False, kw_only=True):
     )
 
 
+class RolloutHalted(Struct, frozen=True, gc=False, kw_only=True):
+    """A guard stopped a rollout: no more players go to the account that takes over; sessions there go on."""
+
+    provider: Annotated[str, Meta(description="The account that was taking over.")]
+    cause: Annotated[str, Meta(description="What its guards found, in words.")]
+    share_bps: Annotated[
+        int, Meta(ge=0, le=10_000, description="The share of players that it had, in basis points.")
+    ]
+    launches: Annotated[int, Meta(ge=0, description="Launches there that were looked at.")]
+    failed: Annotated[int, Meta(ge=0, description="How many of them failed.")]
+    late_settlements: Annotated[
+        int, Meta(ge=0, description="Sessions there that wait for their settlement for too long.")
+    ]
+    mismatches: Annotated[int, Meta(ge=0, description="Breaks of it that are open.")]
+    halted_at: Annotated[datetime, Meta(tz=True, description="By our clock.")]
+
+
 class EndpointDisabled(Struct, frozen=True, gc=False, kw_only=True):
     """An endpoint gets no more events until it is switched on again; they wait for it."""
 
@@ -187,7 +204,13 @@ class EndpointDisabled(Struct, frozen=True, gc=False, kw_only=True):
 
 
 EventData: TypeAlias = (
-    SessionStateChanged | RoundClosed | MoneyMoved | BreakOpened | BreakerOpened | EndpointDisabled
+    SessionStateChanged
+    | RoundClosed
+    | MoneyMoved
+    | BreakOpened
+    | BreakerOpened
+    | RolloutHalted
+    | EndpointDisabled
 )
 
 SESSION_STATE_CHANGED: Final = "session.state_changed"
@@ -195,6 +218,7 @@ ROUND_CLOSED: Final = "round.closed"
 MONEY_MOVED: Final = "money.moved"
 BREAK_OPENED: Final = "break.opened"
 BREAKER_OPENED: Final = "breaker.opened"
+ROLLOUT_HALTED: Final = "rollout.halted"
 ENDPOINT_DISABLED: Final = "endpoint.disabled"
 
 EVENT_TYPES: Final[Mapping[str, type[EventData]]] = MappingProxyType(
@@ -204,6 +228,7 @@ EVENT_TYPES: Final[Mapping[str, type[EventData]]] = MappingProxyType(
         MONEY_MOVED: MoneyMoved,
         BREAK_OPENED: BreakOpened,
         BREAKER_OPENED: BreakerOpened,
+        ROLLOUT_HALTED: RolloutHalted,
         ENDPOINT_DISABLED: EndpointDisabled,
     }
 )

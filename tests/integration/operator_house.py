@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID
@@ -17,6 +18,7 @@ import asyncpg
 import httpx
 from aiohttp import web
 from msgspec import structs
+from prometheus_client import CollectorRegistry
 
 from croupier.ids import SESSION, IdSource, bucket_of, parse_id
 from croupier.money import AssetRegistry
@@ -39,8 +41,10 @@ from croupier.providers.breakers.desk import Breakers
 from croupier.providers.breakers.machine import BreakerSettings
 from croupier.providers.client import ClientLimits, ProviderClient
 from croupier.providers.contract import ProviderAccount
-from croupier.runtime.config import Contract, ContractBook, Game, built_in_packs
+from croupier.runtime.config import Config, Contract, ContractBook, Game, Provider, built_in_packs
 from croupier.runtime.database import connect_app, create_pool
+from croupier.runtime.flag_work import Flags
+from croupier.telemetry.rollout_metrics import RolloutMetrics
 from croupier_signing import MessageRequest, SigningKey, hash_api_key, sign_message, sign_native
 from model.calls import bet, close_round, win
 
@@ -141,6 +145,7 @@ class House:
     deps: OperatorDeps
     records: list[OperatorRecord]
     launches: list[LaunchRecord]
+    flags: Flags
     calls: list[Call] = field(default_factory=list)
     ids: IdSource = field(default_factory=IdSource)
     _keys: int = 0
@@ -232,12 +237,12 @@ class House:
         return found
 
     async def provider_call(
-        self, *actions: Action, player: str = PLAYER, **fields: Any
+        self, *actions: Action, player: str = PLAYER, provider: str = "studio", **fields: Any
     ) -> tuple[Outcome, ...]:
         """What a provider does, through the same lanes."""
         bucket = bucket_of(player)
         call = Call(
-            provider="studio",
+            provider=provider,
             player_id=player,
             bucket=bucket,
             request_id=self.ids.new(bucket),
@@ -266,6 +271,11 @@ ANYWHERE = Enablement(
 )
 
 
+def anywhere_as(name: str) -> Enablement:
+    """A jurisdiction that serves one country and asks for nothing."""
+    return structs.replace(ANYWHERE, pack=structs.replace(ANYWHERE.pack, id=name), countries=(name,))
+
+
 @dataclass
 class Door:
     """What decides who may play: jurisdictions, where addresses are, what the operator's check says."""
@@ -280,6 +290,13 @@ def session_uuid(view: dict[str, Any]) -> UUID:
     return parse_id(SESSION, view["session_id"])
 
 
+def flags_of(url: str, successors: tuple[str, ...] = ()) -> Flags:
+    """The flags of one process, where these accounts take over from the studio's."""
+    accounts = (Provider(id="studio"), *(Provider(id=one, replaces="studio") for one in successors))
+    connect = partial(connect_app, url, application_name="croupier-flags")
+    return Flags(Config(providers=accounts), connect, RolloutMetrics("test", CollectorRegistry()))
+
+
 @asynccontextmanager
 async def open_house(
     url: str,
@@ -287,8 +304,12 @@ async def open_house(
     deadline_s: float = 5.0,
     breakers: BreakerSettings | None = None,
     door: Door | None = None,
+    successors: tuple[str, ...] = (),
 ) -> AsyncIterator[House]:
-    """The API with two lanes, a pool for reads, and a studio; everything is closed at the end."""
+    """The API with two lanes, a pool for reads, and a studio; everything is closed at the end.
+
+    `successors` are accounts at the same studio that take over from its first.
+    """
     ids = IdSource()
     started = datetime.now(UTC)
 
@@ -319,6 +340,8 @@ async def open_house(
         locate=door.locate,
         ask=door.ask,
     )
+    flags = flags_of(url, successors)
+    await flags.start()
     async with open_studio() as studio:
         deps = OperatorDeps(
             submit=submit,
@@ -335,15 +358,21 @@ async def open_house(
                         provider="studio", starts_at=started - timedelta(days=1), share_bps=1000, asset="EUR"
                     ),
                     Contract(provider="paper", starts_at=started - timedelta(days=1), share_bps=1000),
+                    *(
+                        Contract(provider=one, starts_at=started - timedelta(days=1), share_bps=900)
+                        for one in successors
+                    ),
                 ]
             ),
             accounts={
                 "studio": (account_at("studio", studio.address), ADAPTER),
                 "paper": (account_at("paper", ""), ADAPTER),
+                **{one: (account_at(one, studio.address), ADAPTER) for one in successors},
             },
             launches=launches,
             breakers=Breakers(pool, breakers or BreakerSettings(), ids, now),
             eligibility=desk,
+            flags=flags.launches,
             ids=ids,
             now=now,
             keys=KEYS,
@@ -353,7 +382,8 @@ async def open_house(
         )
         transport = httpx.ASGITransport(app=create_operator_app(deps))  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://operator.test") as client:
-            yield House(client, lanes, pool, studio, deps, records, launched, calls)
+            yield House(client, lanes, pool, studio, deps, records, launched, flags, calls)
+    flags.close()
     await lanes.drain()
     await launches.close()
     await pool.close()

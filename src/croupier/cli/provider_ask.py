@@ -41,7 +41,8 @@ def games(ctx: typer.Context, account: AccountArgument) -> None:
     answer = _ask(config, account, ListGames())
     if not isinstance(answer, GameList):
         raise _unanswered(account, answer)
-    known = {game.id for game in config.games if game.provider == account}
+    replaced = [one.replaces for one in config.providers if one.id == account]
+    known = {game.id for game in config.games if game.provider in (account, *replaced)}
     if output.is_json:
         offered = [
             {"id": game.id, "title": game.title, "assets": list(game.assets), "configured": game.id in known}

@@ -6,9 +6,10 @@ from litestar import get
 
 from croupier import __version__
 from croupier.errors import MALFORMED, CroupierError
+from croupier.operator.admission import facts_of
 from croupier.operator.deps import CatalogueGame, OperatorDeps
 from croupier.operator.intake import Cursor, Limit, OperatorRequest, OptionalName, asset_of
-from croupier.operator.launch import LAUNCH, facts_of
+from croupier.operator.launch import LAUNCH
 from croupier.operator.paging import DEFAULT_PAGE, MAX_PAGE, PageRequest, cut
 from croupier.operator.views import AssetView, GamePage, GameView, LimitsView, MetaView
 from croupier.play.eligibility import Enablement, permits
@@ -76,7 +77,9 @@ def _view(deps: OperatorDeps, game: CatalogueGame) -> GameView:
         jurisdictions=sorted(
             name for name, place in deps.eligibility.served.items() if _is_enabled(game, None, place)
         ),
-        available=not deps.breakers.is_open(Endpoint(game.provider, LAUNCH)),
+        available=deps.flags.is_available(
+            game, lambda account: deps.breakers.is_open(Endpoint(account, LAUNCH))
+        ),
     )
 
 

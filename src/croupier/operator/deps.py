@@ -13,6 +13,7 @@ from croupier.money import AssetRegistry
 from croupier.moneypath.commands import Call
 from croupier.moneypath.outcomes import Outcome
 from croupier.operator.eligibility import EligibilityDesk
+from croupier.operator.flags import LaunchFlags
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
 from croupier.play.pack import Category
@@ -102,7 +103,10 @@ class OperatorRecord(Struct, frozen=True, kw_only=True):
 
 
 class LaunchRecord(Struct, frozen=True, kw_only=True):
-    """One launch for telemetry: `result` is launched, refused, unknown, held_back by a breaker, or not_eligible."""
+    """One launch for telemetry.
+
+    `result` is launched, refused, unknown, held_back by a breaker or a flag, or not_eligible.
+    """
 
     provider: str
     game_id: str
@@ -128,6 +132,7 @@ class OperatorDeps(Struct, frozen=True, kw_only=True):
     launches: ProviderClient
     breakers: Breakers
     eligibility: EligibilityDesk
+    flags: LaunchFlags
     ids: IdSource
     now: Callable[[], datetime]
     keys: tuple[OperatorKey, ...]

@@ -30,6 +30,7 @@ from croupier.play.eligibility import (
     Unanswered,
     Wish,
     decide,
+    find_jurisdiction,
 )
 from croupier_signing import payload_digest, random_nonce
 
@@ -70,6 +71,11 @@ class EligibilityDesk:
         self._keep = keep
         self._locate = locate
         self._ask = ask
+
+    def jurisdiction_of(self, body: OpenSessionBody) -> str | None:
+        """Where an opening belongs, None where that is not clear: it will be refused."""
+        place = find_jurisdiction(body.country, body.jurisdiction, self.served)
+        return None if isinstance(place, Refused) else place.pack.id
 
     async def admit(self, applicant: Applicant) -> Grant:
         """Leave for one session.

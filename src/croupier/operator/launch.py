@@ -9,30 +9,27 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, assert_never
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from croupier.errors import (
     CONTRACT_MISSING,
-    ELIGIBILITY_UNANSWERED,
     ILLEGAL_TRANSITION,
     LAUNCH_REFUSED,
     MALFORMED,
-    NOT_ELIGIBLE,
     UNKNOWN_GAME,
     UNKNOWN_SESSION,
     CroupierError,
 )
-from croupier.ids import SESSION, bucket_of, parse_id
-from croupier.moneypath.commands import ConfirmLaunch, FailLaunch, Idempotency, IssueToken, OpenSession
+from croupier.ids import SESSION, parse_id
+from croupier.moneypath.commands import ConfirmLaunch, FailLaunch, Idempotency, IssueToken
 from croupier.moneypath.decide.history import OURS
 from croupier.operator.bodies import OpenSessionBody
 from croupier.operator.deps import CatalogueGame, LaunchRecord, OperatorDeps, Terms
-from croupier.operator.eligibility import Applicant
 from croupier.operator.exchange import Exchange
+from croupier.operator.flags import Way
 from croupier.operator.intake import asset_of
 from croupier.operator.views import SessionView
-from croupier.play.eligibility import GameFacts, Grant, PlayTerms
-from croupier.play.session import Opening
+from croupier.play.session import Opening, State
 from croupier.providers.breakers.desk import Ended
 from croupier.providers.breakers.store import Endpoint
 from croupier.providers.client import UNREACHED
@@ -54,19 +51,21 @@ class Leave:
 
 @asynccontextmanager
 async def leave_to_launch(
-    exchange: Exchange, opening: Opening, wanted: Idempotency
+    exchange: Exchange, opening: Opening, wanted: Idempotency, way: Way
 ) -> AsyncIterator[Leave | None]:
     """Leave to call the provider, or none because there is nothing to call or the request was answered before.
 
-    Raises CroupierError: provider_unavailable while calls to the provider are held back.
+    Raises CroupierError: provider_unavailable while calls to the provider are held back, or switched off.
     """
     deps = exchange.deps
     account, _ = deps.accounts[opening.provider]
-    if not account.base_url:
+    if way.is_open and not account.base_url:
         yield None
         return
     started = time.perf_counter()
     try:
+        if not way.is_open:
+            raise way.refusal(opening.game_id)
         passed = await deps.breakers.begin(Endpoint(opening.provider, LAUNCH))
     except CroupierError as refused:
         # A repeat gets its session whatever has become of the provider since.
@@ -82,20 +81,32 @@ async def leave_to_launch(
         await deps.breakers.end(passed, leave.ended)
 
 
-def plan_opening(deps: OperatorDeps, body: OpenSessionBody) -> Opening:
+def choose_way(deps: OperatorDeps, body: OpenSessionBody) -> Way:
+    """Which account the flags send this opening to, and whether it may be opened there; raises unknown_game."""
+    jurisdiction = deps.eligibility.jurisdiction_of(body) or ""
+    return deps.flags.choose(find_game(deps, body), player_id=body.player_id, jurisdiction=jurisdiction)
+
+
+def find_game(deps: OperatorDeps, body: OpenSessionBody) -> CatalogueGame:
+    """The game that is asked for; raises unknown_game."""
+    game = deps.games.get(body.game_id)
+    if game is None:
+        raise CroupierError(UNKNOWN_GAME, f"no game {body.game_id}; /v1/games lists them", field="game_id")
+    return game
+
+
+def plan_opening(deps: OperatorDeps, body: OpenSessionBody, way: Way) -> Opening:
     """The session that is asked for, on the terms in force now.
 
     Raises CroupierError: unknown_game, unknown_asset, contract_missing, malformed.
     """
-    game = deps.games.get(body.game_id)
-    if game is None:
-        raise CroupierError(UNKNOWN_GAME, f"no game {body.game_id}; /v1/games lists them", field="game_id")
+    game = find_game(deps, body)
     asset = asset_of(deps.assets, body.asset)
     _check_ip(body.ip)
-    terms = _find_terms(deps, game, asset)
+    terms = _find_terms(deps, way.provider, game.group, asset)
     return Opening(
         player_id=body.player_id,
-        provider=game.provider,
+        provider=way.provider,
         game_id=game.id,
         asset=asset,
         contract_id=terms.id,
@@ -106,91 +117,10 @@ def plan_opening(deps: OperatorDeps, body: OpenSessionBody) -> Opening:
     )
 
 
-class Admission(Struct, frozen=True):
-    """The grant to open a session with, and whether anything may be launched on it."""
-
-    grant: Grant
-    may_launch: bool
-
-
-async def admit_player(
-    exchange: Exchange, body: OpenSessionBody, opening: Opening, wanted: Idempotency
-) -> Admission:
-    """Decide whether the player may play, before anything else is done.
-
-    The repeat of a request that opened a session gets it whatever was decided since: nothing is launched any more, and
-    the grant that goes along is over. Raises CroupierError: not_eligible, eligibility_unanswered, unavailable.
-    """
-    deps = exchange.deps
-    applicant = Applicant(
-        body=body,
-        game=facts_of(deps.games[body.game_id], opening.provider),
-        asset=opening.asset,
-        correlation_id=exchange.correlation_id,
-    )
-    try:
-        return Admission(await deps.eligibility.admit(applicant), may_launch=True)
-    except CroupierError as refused:
-        if refused.kind not in (NOT_ELIGIBLE, ELIGIBILITY_UNANSWERED):
-            raise
-        if not await deps.reads.is_answered(wanted):
-            _observe_refusal(deps, opening, refused)
-            raise
-    return Admission(_grant_that_is_over(deps, opening.player_id), may_launch=False)
-
-
-def _grant_that_is_over(deps: OperatorDeps, player_id: str) -> Grant:
-    now = deps.now()
-    return Grant(
-        id=deps.ids.new(bucket_of(player_id)),
-        decided_at=now,
-        expires_at=now,
-        terms=PlayTerms(jurisdiction="", rules=""),
-        evidence="{}",
-    )
-
-
-def facts_of(game: CatalogueGame, provider: str) -> GameFacts:
-    """What eligibility asks of a game, at the provider that it would be opened at."""
-    return GameFacts(
-        id=game.id,
-        provider=provider,
-        category=game.category,
-        version=game.version,
-        rtp_bps=game.rtp_bps,
-        assets=game.assets,
-    )
-
-
-def order_opening(deps: OperatorDeps, opening: Opening, grant: Grant) -> OpenSession:
-    """The command that opens it, with a new id; a session lives no longer than the decision that it stands on."""
-    expires_at = min(opening.expires_at, grant.expires_at)
-    return OpenSession(
-        session_id=deps.ids.new(bucket_of(opening.player_id)),
-        opening=structs.replace(opening, expires_at=expires_at),
-        grant=grant,
-    )
-
-
-async def keep_late_refusal(exchange: Exchange, command: OpenSession, refused: CroupierError) -> None:
-    """Keep what was refused under the player's lock, such as a restriction placed a moment ago."""
-    if refused.kind is not NOT_ELIGIBLE:
-        return
-    grant = command.grant
-    await exchange.deps.eligibility.note_refusal(
-        command.opening.player_id,
-        grant.id,
-        reason=refused.reason or refused.kind.code,
-        detail=refused.detail,
-        rules=grant.terms.rules or None,
-        evidence=grant.evidence,
-    )
-
-
-def _find_terms(deps: OperatorDeps, game: CatalogueGame, asset: str) -> Terms:
-    terms = deps.contracts.select(game.provider, game.group, asset, deps.now())
+def _find_terms(deps: OperatorDeps, provider: str, group: str, asset: str) -> Terms:
+    terms = deps.contracts.select(provider, group, asset, deps.now())
     if terms is None:
-        detail = f"no contract with {game.provider} covers game group {game.group} in {asset} now"
+        detail = f"no contract with {provider} covers game group {group} in {asset} now"
         raise CroupierError(CONTRACT_MISSING, detail, field="game_id")
     return terms
 
@@ -202,6 +132,30 @@ def _check_ip(text: str | None) -> None:
         ipaddress.ip_address(text)
     except ValueError:
         raise CroupierError(MALFORMED, "ip: it must be an IPv4 or IPv6 address", field="ip") from None
+
+
+def awaits_launch(session: SessionView) -> bool:
+    """Whether nobody knows yet where the session's game can be played."""
+    return session.state == State.CREATED and session.launch_url is None
+
+
+async def launch_elsewhere(
+    exchange: Exchange,
+    body: OpenSessionBody,
+    session: SessionView,
+    wanted: Idempotency,
+    opening: Opening,
+    way: Way,
+) -> SessionView:
+    """Launch a repeat's session at the account that it was opened at, which is another one than an opening now goes to.
+
+    Raises what `launch_session` raises.
+    """
+    there = structs.replace(opening, provider=session.provider)
+    async with leave_to_launch(exchange, there, wanted, way) as leave:
+        if leave is None:
+            return session
+        return await launch_session(exchange, body, session, leave, is_first=False)
 
 
 async def launch_session(
@@ -298,19 +252,6 @@ def refused_launch(session: SessionView) -> CroupierError:
     """What the operator is told about a session whose launch failed."""
     detail = f"the provider refused the launch; session {session.session_id} failed, open another one"
     return CroupierError(LAUNCH_REFUSED, detail)
-
-
-def _observe_refusal(deps: OperatorDeps, opening: Opening, refused: CroupierError) -> None:
-    deps.observe_launch(
-        LaunchRecord(
-            provider=opening.provider,
-            game_id=opening.game_id,
-            asset=opening.asset,
-            result="not_eligible",
-            reason=refused.reason or refused.kind.code,
-            duration_s=0.0,
-        )
-    )
 
 
 def _held_back(opening: Opening, refused: CroupierError, duration_s: float) -> LaunchRecord:

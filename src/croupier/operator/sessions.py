@@ -11,11 +11,12 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from croupier.errors import UNKNOWN_SESSION, CroupierError
 from croupier.ids import SESSION, parse_id, render_id
-from croupier.moneypath.commands import CloseSession
+from croupier.moneypath.commands import Call, CloseSession, OpenSession
 from croupier.moneypath.decide.history import OURS
 from croupier.moneypath.outcomes import Outcome
-from croupier.operator import launch
+from croupier.operator import admission, launch
 from croupier.operator.bodies import CloseBody, OpenSessionBody
+from croupier.operator.exchange import Exchange
 from croupier.operator.intake import (
     Cursor,
     Limit,
@@ -47,31 +48,31 @@ async def open_session(request: OperatorRequest, data: JSONBody[OpenSessionBody]
     """Open a session and launch the game.
 
     `launch_url` is null while nobody can tell whether the launch worked: repeat the request with the same
-    Idempotency-Key, and the same session is launched again. While calls to the provider are held back, no session is
-    opened: 503 `provider_unavailable`, with a text for the player.
+    Idempotency-Key, and the same session is launched again. While calls to the provider are held back or the game is
+    switched off, no session is opened: 503 `provider_unavailable`, with a text for the player.
 
     Whether the player may play is decided first: 403 `not_eligible` with its `reason`, or 503 `eligibility_unanswered`
     when the self-exclusion check gave no answer, both with a text for the player.
     """
     exchange = request.exchange
-    opening = launch.plan_opening(exchange.deps, data)
+    way = launch.choose_way(exchange.deps, data)
+    opening = launch.plan_opening(exchange.deps, data, way)
     idempotency = exchange.idempotency(
         idempotency_key_of(exchange), await request.fingerprint(), _render_answer
     )
-    admission = await launch.admit_player(exchange, data, opening, idempotency)
-    command = launch.order_opening(exchange.deps, opening, admission.grant)
+    admitted = await admission.admit_player(exchange, data, opening, idempotency)
+    command = admission.order_opening(exchange.deps, opening, admitted.grant)
     call = exchange.call(data.player_id, command, time_source=OURS, idempotency=idempotency)
-    async with launch.leave_to_launch(exchange, opening, idempotency) as leave:
-        try:
-            session_id = _session_of(await exchange.submit(call))
-        except CroupierError as refused:
-            await launch.keep_late_refusal(exchange, command, refused)
-            raise
+    async with launch.leave_to_launch(exchange, opening, idempotency, way) as leave:
+        session_id = _session_of(await _submit_opening(exchange, call, command))
         is_new = session_id == command.session_id
         session = await _load(request, session_id)
-        is_waiting = session.state == State.CREATED and session.launch_url is None
-        if leave is not None and admission.may_launch and is_waiting:
+        is_here = session.provider == way.provider
+        is_waiting = admitted.may_launch and launch.awaits_launch(session)
+        if leave is not None and is_here and is_waiting:
             session = await launch.launch_session(exchange, data, session, leave, is_first=is_new)
+    if not is_here and is_waiting:
+        session = await launch.launch_elsewhere(exchange, data, session, idempotency, opening, way)
     if session.state == State.FAILED:
         raise launch.refused_launch(session)
     location = {"Location": f"/v1/sessions/{session.session_id}"}
@@ -128,6 +129,14 @@ async def close_session(
     outcome = await exchange.submit(call)
     headers = REPLAYED if outcome.is_repeat and outcome.answer is not None else None
     return Response(await _load(request, known), status_code=200, headers=headers)
+
+
+async def _submit_opening(exchange: Exchange, call: Call, command: OpenSession) -> Outcome:
+    try:
+        return await exchange.submit(call)
+    except CroupierError as refused:
+        await admission.keep_late_refusal(exchange, command, refused)
+        raise
 
 
 async def _load(request: OperatorRequest, session_id: UUID) -> SessionView:

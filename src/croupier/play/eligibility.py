@@ -194,7 +194,7 @@ def decide(
 
     `located` is None without a location database; `standing` is None until the operator was asked.
     """
-    place = _find_jurisdiction(wish, served)
+    place = find_jurisdiction(wish.country, wish.jurisdiction, served)
     if isinstance(place, Refused):
         return place
     if (refusal := next(_objections(wish, place, located), None)) is not None:
@@ -222,28 +222,29 @@ def permits(game: GameFacts, asset: str | None, place: Enablement) -> bool:
     return next(_game_objections(game, asset, place), None) is None
 
 
-def _find_jurisdiction(wish: Wish, served: Mapping[str, Enablement]) -> Enablement | Refused:
-    if wish.jurisdiction is not None:
-        named = served.get(wish.jurisdiction)
+def find_jurisdiction(
+    country: str, jurisdiction: str | None, served: Mapping[str, Enablement]
+) -> Enablement | Refused:
+    """The jurisdiction that is named, or the only one that serves the country; why there is none."""
+    if jurisdiction is not None:
+        named = served.get(jurisdiction)
         if named is None:
             listed = ", ".join(sorted(served)) or "none"
-            detail = f"no jurisdiction {wish.jurisdiction} is configured here; configured: {listed}"
+            detail = f"no jurisdiction {jurisdiction} is configured here; configured: {listed}"
             return Refused(Reason.JURISDICTION_UNKNOWN, detail)
-        if not named.serves(wish.country):
-            detail = f"{named.pack.id} serves {_listed(named.countries)} here, not {wish.country}"
+        if not named.serves(country):
+            detail = f"{named.pack.id} serves {_listed(named.countries)} here, not {country}"
             return Refused(Reason.COUNTRY_NOT_SERVED, detail, named.pack.name)
         return named
-    fitting = [one for one in served.values() if one.serves(wish.country)]
+    fitting = [one for one in served.values() if one.serves(country)]
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
         return Refused(
-            Reason.JURISDICTION_UNKNOWN, f"no jurisdiction configured here serves players in {wish.country}"
+            Reason.JURISDICTION_UNKNOWN, f"no jurisdiction configured here serves players in {country}"
         )
     names = ", ".join(sorted(one.pack.id for one in fitting))
-    return Refused(
-        Reason.JURISDICTION_AMBIGUOUS, f"{names} serve {wish.country}: say which in `jurisdiction`"
-    )
+    return Refused(Reason.JURISDICTION_AMBIGUOUS, f"{names} serve {country}: say which in `jurisdiction`")
 
 
 def _objections(wish: Wish, place: Enablement, located: Located | None) -> Iterator[Refused]:

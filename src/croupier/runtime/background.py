@@ -30,6 +30,7 @@ from croupier.runtime.duties import run_duties
 from croupier.runtime.inbox_work import process_webhooks
 from croupier.runtime.orders import Orders, follow_orders, read_first_orders, tell_ready
 from croupier.runtime.outbox_metrics import observe_with
+from croupier.runtime.rollout_guard import guard_rollouts
 from croupier.runtime.worker_keys import WorkerKeys
 from croupier.telemetry.logs import set_up_logs
 from croupier.telemetry.metrics import Metrics
@@ -131,6 +132,14 @@ class Background:
                 now=_now,
                 stop=self._stop,
                 observe=observe_with(self._metrics.outbox),
+            ),
+            "rollouts": guard_rollouts(
+                pool,
+                self._config,
+                ids=self._ids,
+                now=_now,
+                metrics=self._metrics.rollouts,
+                stop=self._stop,
             ),
         }
 

@@ -117,7 +117,7 @@ def _examine_provider(config: Config, provider: Provider) -> Iterator[Finding]:
     if provider.base_url is not None and not any(key.is_outbound for key in provider.keys):
         fix = 'add a key with direction = "outbound" (or "both") to its keys, or remove base_url'
         yield Finding.fail("providers", f"{name} has no key that signs our calls", fix)
-    if not any(game.provider == provider.id for game in config.games):
+    if not any(game.provider in (provider.id, provider.replaces) for game in config.games):
         yield Finding.warn(
             "providers", f"{name} has no game", f'add [[games]] with provider = "{provider.id}"'
         )
@@ -181,7 +181,10 @@ def _examine_outbox(config: Config) -> list[Finding]:
 def _contract_gaps(config: Config, now: datetime) -> Iterator[tuple[str, str, str]]:
     book = ContractBook(config.contracts)
     named = {asset.code for asset in config.assets} | {contract.asset for contract in config.contracts}
-    for provider, group in sorted({(game.provider, game.group) for game in config.games}):
+    successors = config.successors()
+    needed = {(game.provider, game.group) for game in config.games}
+    needed |= {(successors[old], group) for old, group in needed if old in successors}
+    for provider, group in sorted(needed):
         for asset in sorted(named - {ANY}) or [ANY]:
             if book.select(provider, group, asset, now) is None:
                 yield provider, group, asset

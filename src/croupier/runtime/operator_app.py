@@ -15,6 +15,7 @@ from croupier.operator.app import create_operator_app
 from croupier.operator.deps import LaunchRecord, OperatorDeps, OperatorKey, OperatorLimits, OperatorRecord
 from croupier.operator.eligibility import EligibilityDesk
 from croupier.operator.exclusion import ExclusionCheck
+from croupier.operator.flags import LaunchFlags
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
 from croupier.operator.rulings import RefusalBook
@@ -59,6 +60,7 @@ def build_operator_app(
     breakers: Breakers,
     locate: Callable[[str], Located] | None,
     check: ExclusionCheck | None,
+    flags: LaunchFlags,
 ) -> OperatorEdge:
     """Build the operator API; close the result when the process ends."""
     limits = config.limits
@@ -83,6 +85,7 @@ def build_operator_app(
             locate=locate,
             ask=None if check is None else check.ask,
         ),
+        flags=flags,
         ids=ids,
         now=now,
         keys=tuple(

@@ -33,6 +33,7 @@ from croupier.runtime.breaker_work import build_breakers
 from croupier.runtime.config import Config, load_config
 from croupier.runtime.database import app_settings, connect_app, create_pool
 from croupier.runtime.exclusion import build_exclusion_check
+from croupier.runtime.flag_work import Flags
 from croupier.runtime.geolocation import open_places
 from croupier.runtime.live_keys import LiveAccounts
 from croupier.runtime.operator_app import build_operator_app
@@ -81,6 +82,12 @@ class Worker:
         """Stop serving; the supervisor starts another worker."""
         if self._server is not None:
             self._server.should_exit = True
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        """Whoever cannot follow any more must not go on serving."""
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("followed_no_more", part=task.get_name(), exc_info=task.exception())
+            self._end()
 
     def _stamp(self) -> Stamp:
         now = _now()
@@ -197,6 +204,13 @@ class Worker:
             now=_now,
         )
 
+    def _flags(self) -> Flags:
+        return Flags(
+            self._config,
+            lambda: connect_app(self._url, application_name="croupier-flags"),
+            self._metrics.rollouts,
+        )
+
     async def _move(self, pool: asyncpg.Pool, orders: Orders) -> None:
         """Go where the database has moved."""
         self._url = orders.database_url
@@ -215,6 +229,8 @@ class Worker:
         breakers = build_breakers(self._config, pool, self._ids, _now, self._metrics.outbound)
         await breakers.look()
         places = open_places(self._config.geo.database)
+        flags = self._flags()
+        await flags.start()
         operator = build_operator_app(
             self._config,
             keys,
@@ -230,8 +246,13 @@ class Worker:
             breakers=breakers,
             check=build_exclusion_check(self._config, os.environ, _now),
             locate=None if places is None else places.locate,
+            flags=flags.launches,
         )
-        following = asyncio.create_task(breakers.follow(), name="breakers")
+        following = [
+            asyncio.create_task(one.follow(), name=type(one).__name__.lower()) for one in (breakers, flags)
+        ]
+        for task in following:
+            task.add_done_callback(self._note_end)
         intake = self._intake(accounts, pool)
         intake.start()
         app = _route(self._callbacks(accounts, pool), intake, operator.app, pool)
@@ -262,7 +283,8 @@ class Worker:
         await intake.drain()
         await self._lanes.drain()
         await operator.close()
-        following.cancel()
+        for task in following:
+            task.cancel()
         await breakers.look()
         await worker_keys.finish()
         pool.terminate()

@@ -12,6 +12,7 @@ from croupier.events import (
     BREAKER_OPENED,
     ENDPOINT_DISABLED,
     MONEY_MOVED,
+    ROLLOUT_HALTED,
     ROUND_CLOSED,
     SESSION_STATE_CHANGED,
     BreakerOpened,
@@ -21,6 +22,7 @@ from croupier.events import (
     Money,
     MoneyMoved,
     PostingTold,
+    RolloutHalted,
     RoundClosed,
     SessionStateChanged,
 )
@@ -118,6 +120,19 @@ def _breaker_opened(now: datetime) -> EventData:
     )
 
 
+def _rollout_halted(now: datetime) -> EventData:
+    return RolloutHalted(
+        provider="sandbox_v2",
+        cause="7 of 40 launches failed, more than 10%",
+        share_bps=500,
+        launches=40,
+        failed=7,
+        late_settlements=0,
+        mismatches=0,
+        halted_at=now,
+    )
+
+
 def _endpoint_disabled(now: datetime) -> EventData:
     return EndpointDisabled(
         endpoint="shop",
@@ -134,5 +149,6 @@ _SAMPLES: Final[Mapping[str, Callable[[datetime], EventData]]] = {
     MONEY_MOVED: _money_moved,
     BREAK_OPENED: _break_opened,
     BREAKER_OPENED: _breaker_opened,
+    ROLLOUT_HALTED: _rollout_halted,
     ENDPOINT_DISABLED: _endpoint_disabled,
 }

@@ -16,6 +16,7 @@ from croupier.runtime.config.outbound import Breakers, Retries
 from croupier.runtime.config.outbox_keys import find_unusable_outbox, read_webhook_key, resolve_outbox
 from croupier.runtime.config.problems import ConfigProblems, Problem
 from croupier.runtime.config.queues import Inbox, Outbox, OutboxEndpoint
+from croupier.runtime.config.rollout import Rollout
 from croupier.runtime.config.sections import (
     ANY,
     EMBEDDED,
@@ -66,6 +67,7 @@ __all__ = [
     "ProviderKeys",
     "ResolvedKeys",
     "Retries",
+    "Rollout",
     "Sandbox",
     "SelfExclusion",
     "Shadow",

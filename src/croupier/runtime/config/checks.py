@@ -131,12 +131,54 @@ def _contracts(config: Config) -> Iterator[Problem]:
     yield from _repeated("contracts", names, key="from")
     providers = {provider.id for provider in config.providers}
     assets = set(known_assets(config)) | {ANY}
+    replaced = {one.id: one.replaces for one in config.providers if one.replaces is not None}
     for number, contract in enumerate(config.contracts):
         place = ("contracts", number)
         yield from _unknown((*place, "provider"), contract.provider, providers, "provider")
-        groups = {game.group for game in config.games if game.provider == contract.provider} | {ANY}
+        owner = replaced.get(contract.provider, contract.provider)
+        groups = {game.group for game in config.games if game.provider == owner} | {ANY}
         yield from _unknown((*place, "game_group"), contract.game_group, groups, "group of its games")
         yield from _unknown((*place, "asset"), contract.asset, assets, "asset")
+
+
+def _successors(config: Config) -> Iterator[Problem]:
+    """An account that takes over has a known account to take over from, alone, and everything that its games need."""
+    by_id = {provider.id: provider for provider in config.providers}
+    taken: dict[str, str] = {}
+    for number, provider in enumerate(config.providers):
+        if provider.replaces is None:
+            continue
+        place: Place = ("providers", number, "replaces")
+        yield from _unknown(place, provider.replaces, set(by_id), "provider")
+        where = render_place(place)
+        old = by_id.get(provider.replaces)
+        if old is None:
+            continue
+        if old.replaces is not None:
+            what = "itself" if old is provider else f'"{old.id}", which replaces another account'
+            yield Problem(where, f'"{provider.id}" replaces {what}', "replace an account that games name")
+        first = taken.setdefault(provider.replaces, provider.id)
+        if first != provider.id:
+            yield Problem(where, f'"{first}" replaces "{old.id}" already', "keep one of them")
+        if provider.base_url is None:
+            what = f'"{provider.id}" has no base_url: the guards of a rollout count launches there'
+            yield Problem(where, what, "add its base_url")
+        yield from _uncovered(config, old.id, provider.id, where)
+    for number, game in enumerate(config.games):
+        if (found := by_id.get(game.provider)) is not None and found.replaces is not None:
+            where = render_place(("games", number, "provider"))
+            what = f'"{found.id}" takes over from "{found.replaces}"'
+            yield Problem(where, what, f'name "{found.replaces}": flags send players on')
+
+
+def _uncovered(config: Config, old: str, new: str, where: str) -> Iterator[Problem]:
+    """What contracts cover at the account that is replaced, they must cover at its successor."""
+    scopes = {(one.provider, one.game_group, one.asset) for one in config.contracts}
+    for provider, group, asset in sorted(scopes):
+        wider = {(new, one, other) for one in (group, ANY) for other in (asset, ANY)}
+        if provider == old and not wider & scopes:
+            what = f'no contract of "{new}" covers game group {group} in {asset}, as one of "{old}" does'
+            yield Problem(where, what, f'add [[contracts]] with provider = "{new}"')
 
 
 def known_assets(config: Config) -> tuple[str, ...]:
@@ -300,6 +342,7 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Problem]], ...]] = (
     _game_assets,
     _self_exclusion,
     _contracts,
+    _successors,
     _key_ids,
     _key_counts,
     _references,

@@ -38,6 +38,7 @@ from croupier.runtime.config.forms import (
 )
 from croupier.runtime.config.outbound import Breakers, Retries
 from croupier.runtime.config.queues import Inbox, Outbox
+from croupier.runtime.config.rollout import Rollout
 from croupier.runtime.config.shadows import Shadow
 from croupier.runtime.database import redact_url
 
@@ -173,6 +174,13 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = {}
     rotate_after: Annotated[Duration, Meta(description="How old a key may get before it is overdue.")] = "90d"
+    replaces: Annotated[
+        Slug | None,
+        Meta(
+            description="The account that this one takes over from: its games are opened here for the players that "
+            "`croupier flags set rollout` names."
+        ),
+    ] = None
 
     @property
     def rotate_after_s(self) -> int:
@@ -355,6 +363,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     breakers: Breakers = field(default_factory=Breakers)
     self_exclusion: SelfExclusion = field(default_factory=SelfExclusion)
     geo: Geo = field(default_factory=Geo)
+    rollout: Rollout = field(default_factory=Rollout)
     inbox: Inbox = field(default_factory=Inbox)
     outbox: Outbox = field(default_factory=Outbox)
     assets: tuple[AssetEntry, ...] = ()
@@ -370,6 +379,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     def asset_registry(self) -> AssetRegistry:
         """ISO 4217 and the configured assets."""
         return AssetRegistry(Asset(entry.code, entry.exponent) for entry in self.assets)
+
+    def successors(self) -> dict[str, str]:
+        """The accounts that take over, by the account they replace."""
+        return {one.replaces: one.id for one in self.providers if one.replaces is not None}
 
 
 def parse_address(text: str) -> tuple[str, int]:
