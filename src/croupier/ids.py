@@ -20,6 +20,7 @@ DELIVERY: Final = "dlv"
 REQUEST: Final = "req"
 EVENT: Final = "evt"
 RESTRICTION: Final = "rst"
+UNKNOWN: Final = "unk"
 
 _HEX_DIGITS: Final = 32
 _SOURCE: Final = random.Random()  # noqa: S311 (ids are never credentials)

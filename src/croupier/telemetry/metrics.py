@@ -17,6 +17,7 @@ from croupier.telemetry.key_metrics import KeyMetrics
 from croupier.telemetry.oddities import OddityMetrics
 from croupier.telemetry.outbound_metrics import OutboundMetrics
 from croupier.telemetry.outbox_metrics import OutboxMetrics
+from croupier.telemetry.session_metrics import SessionMetrics
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -111,6 +112,7 @@ class Metrics:
         self.keys = KeyMetrics(environment, self.registry)
         self.oddities = OddityMetrics(environment, self.registry)
         self.outbox = OutboxMetrics(environment, self.registry)
+        self.sessions = SessionMetrics(environment, self.registry)
         self._counters: dict[tuple[str, ...], Counter] = {}
         self._histograms: dict[tuple[str, ...], Histogram] = {}
 

@@ -30,10 +30,10 @@ from croupier.runtime.config.sections import (
     ProviderKey,
     Sandbox,
     Telemetry,
-    Timeout,
     Wallet,
     parse_address,
 )
+from croupier.runtime.config.timeouts import Timeout, timeout_policy
 
 __all__ = [
     "ANY",
@@ -72,4 +72,5 @@ __all__ = [
     "resolve_api_keys",
     "resolve_keys",
     "resolve_outbox",
+    "timeout_policy",
 ]
