@@ -25,6 +25,7 @@ from croupier.cli import (
     sandbox,
     sessions,
     signature,
+    stuck,
 )
 from croupier.cli.output import EXIT_FAILURE, CommandFailed, Output
 from croupier.cli.settings import ConfigOption, JsonOption, RootGroup, Settings, YesOption
@@ -38,6 +39,7 @@ GROUPS: Final = (
     ledger,
     sessions,
     rounds,
+    stuck,
     players,
     inbox,
     events,
