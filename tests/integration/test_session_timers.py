@@ -21,7 +21,7 @@ from croupier.play.timeouts import DEFAULT_POLICY, Act, Policy, Rule
 from croupier.runtime.orders import READY_LINE, Orders, render_orders
 from croupier.runtime.timers.clock import ClockGuard
 from croupier.runtime.timers.queue import claim_timers
-from croupier.runtime.timers.work import BATCH, LEASE, SEARCH_EVERY, TRY_AGAIN
+from croupier.runtime.timers.work import BATCH, LATE_AFTER, LEASE, SEARCH_EVERY, TRY_AGAIN
 from model.calls import NOW, close_round, close_session, fail, win
 
 AFTER = {state: timedelta(seconds=rule.after_s) for state, rule in DEFAULT_POLICY.rules.items()}
@@ -145,13 +145,17 @@ async def test_what_only_tells_its_owner_is_told_again_and_again(stage: Stage, a
     assert await stage.state(seat) == ("cancelled" if act is Act.PROBE else "created")
 
 
-async def test_two_workers_claim_each_timer_once(stage: Stage) -> None:
+async def test_two_workers_claim_each_timer_once_and_neither_waits_for_the_other(stage: Stage) -> None:
     seats = [await stage.created(f"player-{number}") for number in range(30)]
     stage.now = NOW + AFTER[State.CREATED]
-    claims = await asyncio.gather(
-        *(claim_timers(stage.pool, now=stage.now, leased_until=stage.now + LEASE, limit=10) for _ in range(6))
-    )
-    taken = Counter(one.session_id for claimed in claims for one in claimed)
+    times = {"now": stage.now, "leased_until": stage.now + LEASE}
+    async with stage.pool.acquire() as slow, slow.transaction():
+        first = await claim_timers(slow, limit=10, **times)
+        async with asyncio.timeout(10):
+            second = await claim_timers(stage.pool, limit=30, **times)
+    third = await claim_timers(stage.pool, limit=30, **times)
+    assert (len(first), len(second), third) == (10, 20, [])
+    taken = Counter(one.session_id for one in [*first, *second])
     assert taken == Counter(seat.session_id for seat in seats)
 
 
@@ -209,6 +213,18 @@ async def test_a_timeout_that_cannot_be_decided_is_tried_again_and_counts_as_ove
     stage.now += TRY_AGAIN
     assert await stage.timers().work_batch() == 1
     assert await stage.state(seat) == "cancelled"
+
+
+async def test_what_waits_for_its_turn_is_overdue_after_a_minute(stage: Stage) -> None:
+    await stage.created("alice")
+    due_at = NOW + AFTER[State.CREATED]
+    for late, overdue in ((timedelta(), 0), (LATE_AFTER - MOMENT, 0), (LATE_AFTER, 1)):
+        stage.now = due_at + late
+        await stage.timers().measure()
+        assert stage.metric("sessions_overdue", state="created", owner="platform") == overdue
+        assert stage.metric("timers_late_seconds") == late.total_seconds()
+    assert stage.metric("sessions", state="created") == 1
+    assert stage.metric("session_state_age_seconds", state="created") == 360
 
 
 async def test_a_bet_between_the_look_and_the_close_keeps_the_session_open(stage: Stage) -> None:

@@ -160,7 +160,7 @@ def test_a_launch_that_is_only_probed_expires_all_the_same():
 
 
 def seen(desk):
-    return Standing(desk.session().state, desk.session().last_activity_at)
+    return Standing(desk.session().state, desk.session().seq)
 
 
 def timeout(expected):
@@ -171,7 +171,7 @@ def test_a_stale_close_leaves_a_session_that_was_used_alone():
     desk = open_desk()
     desk.one(bet())
     stale = seen(desk)
-    desk.now += MOMENT
+    desk.now -= MOMENT
     desk.one(bet("b2", round_id="r2"))
     books, events = desk.books(), len(desk.events())
     left = desk.one(timeout(stale))

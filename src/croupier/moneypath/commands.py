@@ -237,16 +237,16 @@ class NoteUnknown(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Standing(Struct, frozen=True, gc=False):
-    """How a session was seen: its state, and when it was last used."""
+    """How a session was seen: its state, and the last event of its history, which no clock can confuse."""
 
     state: str
-    last_activity_at: datetime
+    seq: int
 
 
 class CloseSession(Struct, frozen=True, gc=False, kw_only=True):
     """Play ends: unplayed sessions are cancelled, played ones settle when their rounds are closed.
 
-    With `expected`, a session that has moved on or was used since it was seen is left alone.
+    With `expected`, a session to which anything has happened since it was seen is left alone.
     """
 
     session_id: UUID

@@ -160,7 +160,7 @@ def decide_close(facts: Facts, call: Call, command: CloseSession, stamp: Stamp) 
 
 
 def _is_as_seen(session: Session, seen: Standing) -> bool:
-    return session.state == seen.state and session.last_activity_at <= seen.last_activity_at
+    return (session.state, session.seq) == (seen.state, seen.seq)
 
 
 def decide_issue_token(facts: Facts, call: Call, command: IssueToken, stamp: Stamp) -> Verdict:

@@ -207,7 +207,7 @@ class Timers:
                     session_id=session.id,
                     player_id=session.player_id,
                     reason=f"timeout:{session.state}",
-                    expected=Standing(session.state, session.last_activity_at),
+                    expected=Standing(session.state, session.seq),
                 )
             case Act.RECONCILE:
                 return self._report(session, owner, since)
