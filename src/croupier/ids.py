@@ -21,6 +21,7 @@ REQUEST: Final = "req"
 EVENT: Final = "evt"
 RESTRICTION: Final = "rst"
 ELIGIBILITY: Final = "elg"
+UNKNOWN: Final = "unk"
 
 _HEX_DIGITS: Final = 32
 _SOURCE: Final = random.Random()  # noqa: S311 (ids are never credentials)

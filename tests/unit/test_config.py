@@ -328,9 +328,10 @@ def test_configured_assets_join_iso(tmp_path: Path) -> None:
 
 
 def test_durations_are_read_in_seconds(tmp_path: Path) -> None:
+    stays = {"created": "90s", "launched": "15m", "active": "24h", "pending_settlement": "7d"}
     text = "[owners.ops]\ncontacts = ['ops@example.com']\n" + "".join(
-        f"[timeouts.{state}]\nafter = '{after}'\nowner = 'ops'\naction = 'close'\n"
-        for state, after in {"created": "90s", "launched": "15m", "active": "24h", "settled": "7d"}.items()
+        f"[timeouts.{state}]\nafter = '{after}'\nowner = 'ops'\naction = 'alert'\n"
+        for state, after in stays.items()
     )
     timeouts = load(tmp_path, text).timeouts
     assert [timeout.after_s for timeout in timeouts.values()] == [90, 900, 86_400, 604_800]

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 @commands.command()
 def check(ctx: typer.Context) -> None:
-    """Prove the whole ledger in one snapshot: I1, I2 and the shape of every history.
+    """Prove the whole ledger in one snapshot: I1, I2, the shape of every history, a due time for every session.
 
     Exit code 3 when anything is broken.
 

@@ -27,6 +27,7 @@ from croupier.cli import (
     sandbox,
     sessions,
     signature,
+    stuck,
 )
 from croupier.cli.output import EXIT_FAILURE, CommandFailed, Output
 from croupier.cli.settings import ConfigOption, JsonOption, RootGroup, Settings, YesOption
@@ -40,6 +41,7 @@ GROUPS: Final = (
     ledger,
     sessions,
     rounds,
+    stuck,
     players,
     jurisdictions,
     inbox,

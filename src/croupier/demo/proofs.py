@@ -120,7 +120,8 @@ def judge(evidence: Evidence) -> dict[str, str]:
             f"a replay of all webhooks changes the books: {again.moved or 'see its proof'}",
         ),
         "I8": _verdict(lost, f"{lost} attacks did not get the refusal they are owed"),
-        "I10": _verdict(
+        "I10": _worse(
+            checks.get("I10", HELD),
             unfinished + evidence.unresolved + webhooks.undelivered + webhooks.pending,
             f"{unfinished} sessions, {evidence.unresolved} calls and "
             f"{webhooks.undelivered + webhooks.pending} webhooks are open",

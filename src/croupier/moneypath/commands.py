@@ -233,12 +233,31 @@ class IssueToken(Struct, frozen=True, gc=False, kw_only=True):
     replaces: str | None = None
 
 
-class CloseSession(Struct, frozen=True, gc=False, kw_only=True):
-    """Play ends: unplayed sessions are cancelled, played ones settle when their rounds are closed."""
+class NoteUnknown(Struct, frozen=True, gc=False, kw_only=True):
+    """Nobody can tell whether the provider opened the game: the launch's outcome is unknown, and why."""
 
     session_id: UUID
     player_id: str
     reason: str
+
+
+class Standing(Struct, frozen=True, gc=False):
+    """How a session was seen: its state, and the last event of its history, which no clock can confuse."""
+
+    state: str
+    seq: int
+
+
+class CloseSession(Struct, frozen=True, gc=False, kw_only=True):
+    """Play ends: unplayed sessions are cancelled, played ones settle when their rounds are closed.
+
+    With `expected`, a session to which anything has happened since it was seen is left alone.
+    """
+
+    session_id: UUID
+    player_id: str
+    reason: str
+    expected: Standing | None = None
 
 
 class Restrict(Struct, frozen=True, gc=False, kw_only=True):
@@ -309,6 +328,7 @@ Action = (
     | OpenSession
     | ConfirmLaunch
     | FailLaunch
+    | NoteUnknown
     | IssueToken
     | CloseSession
     | Restrict

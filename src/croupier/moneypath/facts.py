@@ -20,6 +20,8 @@ from croupier.play.eligibility import PlayTerms, Ruling
 from croupier.play.restriction import Restriction
 from croupier.play.round import Round, RoundState, settle
 from croupier.play.session import Session, SessionEvent
+from croupier.play.timeouts import DEFAULT_POLICY, Policy
+from croupier.play.unknown import UnknownOutcome
 from croupier.wallet.accounts import MATERIALISED, POOL, WALLET, AccountKey, Leg, imbalance
 
 K = TypeVar("K")
@@ -181,14 +183,16 @@ class Effects(Struct, frozen=True, gc=False):
     noticed: Noticed | None = None
     restriction: Restriction | None = None
     opened: Opened | None = None
+    unknown: UnknownOutcome | None = None
 
 
 class Stamp(Struct, frozen=True):
-    """The clock, the source of ids and the grace for a bet that its win overtook, as arguments of a decision."""
+    """The clock, the source of ids, the grace for a bet that its win overtook and the times of states, as arguments."""
 
     now: datetime
     ids: IdSource
     bet_due_at: datetime
+    timeouts: Policy = DEFAULT_POLICY
 
 
 _ABSENT: Any = object()

@@ -16,6 +16,8 @@ from croupier.play.eligibility import PlayTerms, Ruling
 from croupier.play.restriction import Restriction
 from croupier.play.round import Round, RoundChange
 from croupier.play.session import Change, Opening, Session, SessionEvent
+from croupier.play.timeouts import Timer
+from croupier.play.unknown import Resolution, UnknownOutcome
 from croupier.wallet.accounts import AccountKey, Leg, account_key
 
 Row = tuple[Any, ...]
@@ -221,6 +223,21 @@ def read_terms(row: Sequence[Any]) -> tuple[UUID, PlayTerms]:
 def restriction_row(restriction: Restriction) -> Row:
     """A restriction as `restriction_row`."""
     return tuple(getattr(restriction, name) for name in Restriction.__struct_fields__)
+
+
+def timer_row(timer: Timer) -> Row:
+    """A session's timer as `timer_row`."""
+    return tuple(getattr(timer, name) for name in Timer.__struct_fields__)
+
+
+def unknown_row(unknown: UnknownOutcome) -> Row:
+    """An unknown outcome as `unknown_row`."""
+    return tuple(getattr(unknown, name) for name in UnknownOutcome.__struct_fields__)
+
+
+def resolution_row(resolution: Resolution) -> Row:
+    """How a launch became known as `resolution_row`."""
+    return tuple(getattr(resolution, name) for name in Resolution.__struct_fields__)
 
 
 def noticed_row(noticed: Noticed) -> Row:

@@ -20,13 +20,17 @@ from croupier.moneypath.rows import (
     noticed_row,
     posting_rows,
     reference_row,
+    resolution_row,
     restriction_row,
     round_row,
     ruling_row,
     session_row,
     terms_row,
+    timer_row,
     token_row,
+    unknown_row,
 )
+from croupier.moneypath.timing import Timing, plan_timing
 from croupier.wallet.accounts import AccountKey
 
 _WRITE: Final = (
@@ -36,6 +40,7 @@ _WRITE: Final = (
 
 _WRITE_RESTRICTIONS: Final = "SELECT write_restrictions($1)"
 _WRITE_OPENINGS: Final = "SELECT write_openings($1, $2)"
+_WRITE_TIMING: Final = "SELECT write_timing($1, $2, $3, $4)"
 
 
 class Rows:
@@ -148,7 +153,19 @@ async def write_effects(connection: Connection, facts: Facts, stamp: Stamp) -> b
     if rows.opened:
         terms = [terms_row(one.ruling, one.terms) for one in rows.opened]
         await connection.fetchrow(_WRITE_OPENINGS, [ruling_row(one.ruling) for one in rows.opened], terms)
+    timing = plan_timing(facts.applied, facts.sessions, facts.terms, stamp)
+    if not timing.is_empty:
+        await connection.fetchrow(_WRITE_TIMING, *_timing_arguments(timing))
     return True
+
+
+def _timing_arguments(timing: Timing) -> tuple[Any, ...]:
+    return (
+        [timer_row(timer) for timer in timing.timers],
+        list(timing.over),
+        [unknown_row(unknown) for unknown in timing.unknowns],
+        [resolution_row(resolution) for resolution in timing.resolutions],
+    )
 
 
 def _arguments(facts: Facts, rows: Rows, now: datetime) -> tuple[Any, ...]:

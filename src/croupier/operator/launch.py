@@ -21,7 +21,7 @@ from croupier.errors import (
     CroupierError,
 )
 from croupier.ids import SESSION, parse_id
-from croupier.moneypath.commands import ConfirmLaunch, FailLaunch, Idempotency, IssueToken
+from croupier.moneypath.commands import ConfirmLaunch, FailLaunch, Idempotency, IssueToken, NoteUnknown
 from croupier.moneypath.decide.history import OURS
 from croupier.operator.bodies import OpenSessionBody
 from croupier.operator.deps import CatalogueGame, LaunchRecord, OperatorDeps, Terms
@@ -229,8 +229,9 @@ async def _book(exchange: Exchange, session: SessionView, answer: LaunchAnswer) 
         case LaunchRefused(reason=reason):
             fail = FailLaunch(session_id=session_id, player_id=player_id, reason=reason)
             await _fail(exchange, fail)
-        case LaunchUnknown():
-            return session
+        case LaunchUnknown(reason=reason):
+            unknown = NoteUnknown(session_id=session_id, player_id=player_id, reason=reason)
+            await exchange.submit(exchange.call(player_id, unknown, time_source=OURS))
         case _:
             assert_never(answer)
     after = await exchange.deps.reads.load_session(session_id)

@@ -23,7 +23,7 @@ from croupier.moneypath.facts import Stamp
 from croupier.moneypath.lane import BatchRecord, LaneSettings
 from croupier.moneypath.lanes import Lanes
 from croupier.operator.outbox.dispatch import run_outbox
-from croupier.runtime.config import Config, load_config
+from croupier.runtime.config import Config, load_config, timeout_policy
 from croupier.runtime.config.outbox_keys import resolve_outbox
 from croupier.runtime.database import app_settings, connect_app, create_pool
 from croupier.runtime.duties import run_duties
@@ -31,6 +31,8 @@ from croupier.runtime.inbox_work import process_webhooks
 from croupier.runtime.orders import Orders, follow_orders, read_first_orders, tell_ready
 from croupier.runtime.outbox_metrics import observe_with
 from croupier.runtime.rollout_guard import guard_rollouts
+from croupier.runtime.timers.clock import ClockGuard
+from croupier.runtime.timers.work import TimerParts, Timers
 from croupier.runtime.worker_keys import WorkerKeys
 from croupier.telemetry.logs import set_up_logs
 from croupier.telemetry.metrics import Metrics
@@ -58,6 +60,7 @@ class Background:
         self._config = config
         self._url = database_url
         self._ids = IdSource()
+        self._policy = timeout_policy(config.timeouts)
         self._metrics = Metrics(config.environment)
         self._metrics.note_build(__version__)
         self._stop = asyncio.Event()
@@ -115,6 +118,7 @@ class Background:
         submit = self._lanes.submit
         return {
             "duties": run_duties(pool, submit, self._ids, _now, self._stop),
+            "timers": self._timers(pool).run(self._stop),
             "inbox": process_webhooks(
                 self._config,
                 connect=self._connect_lane,
@@ -143,6 +147,19 @@ class Background:
             ),
         }
 
+    def _timers(self, pool: asyncpg.Pool) -> Timers:
+        limits = self._config.limits
+        parts = TimerParts(
+            pool=pool,
+            submit=self._lanes.submit,
+            ids=self._ids,
+            policy=self._policy,
+            metrics=self._metrics.sessions,
+            now=_now,
+            guard=ClockGuard(skew_s=limits.clock_skew_s, settle_s=limits.clock_settle_s),
+        )
+        return Timers(parts)
+
     def _note_end(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and task.exception() is not None:
             _log.error("background_part_died", part=task.get_name(), exc_info=task.exception())
@@ -162,7 +179,8 @@ class Background:
 
     def _stamp(self) -> Stamp:
         now = _now()
-        return Stamp(now, self._ids, now + timedelta(seconds=self._config.limits.bet_grace_s))
+        bet_due_at = now + timedelta(seconds=self._config.limits.bet_grace_s)
+        return Stamp(now, self._ids, bet_due_at, self._policy)
 
     def _observe_batch(self, record: BatchRecord) -> None:
         self._metrics.note_batch(size=record.size, result=record.result)

@@ -16,7 +16,7 @@ from croupier.moneypath.lane import LaneSettings
 from croupier.moneypath.lanes import Lanes
 from croupier.providers.strict_json import JsonLimits
 from croupier.runtime.accounts import build_accounts
-from croupier.runtime.config import Config, ProviderKeys, ResolvedKeys
+from croupier.runtime.config import Config, ProviderKeys, ResolvedKeys, timeout_policy
 from croupier.runtime.database import connect_app
 from croupier.runtime.open_database import open_connection, open_database_url
 
@@ -36,11 +36,11 @@ async def open_replay_site(config: Config) -> AsyncIterator[Site]:
 
     Raises DatabaseUnavailable for whatever prevents that.
     """
-    limits, ids = config.limits, IdSource()
+    limits, ids, policy = config.limits, IdSource(), timeout_policy(config.timeouts)
 
     def make_stamp() -> Stamp:
         moment = now()
-        return Stamp(moment, ids, moment + timedelta(seconds=limits.bet_grace_s))
+        return Stamp(moment, ids, moment + timedelta(seconds=limits.bet_grace_s), policy)
 
     async with open_database_url(config) as url, open_connection(url) as connection:
 

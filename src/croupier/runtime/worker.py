@@ -30,7 +30,7 @@ from croupier.providers.shadow.live import LiveCall
 from croupier.providers.shadow.tap import LOST, Tap, TapSettings
 from croupier.providers.strict_json import JsonLimits
 from croupier.runtime.breaker_work import build_breakers
-from croupier.runtime.config import Config, load_config
+from croupier.runtime.config import Config, load_config, timeout_policy
 from croupier.runtime.database import app_settings, connect_app, create_pool
 from croupier.runtime.exclusion import build_exclusion_check
 from croupier.runtime.flag_work import Flags
@@ -65,6 +65,7 @@ class Worker:
         self._url = database_url
         self._shadow = shadow
         self._ids = IdSource()
+        self._policy = timeout_policy(config.timeouts)
         self._metrics = Metrics(config.environment)
         self._metrics.note_build(__version__)
         limits = config.limits
@@ -91,7 +92,8 @@ class Worker:
 
     def _stamp(self) -> Stamp:
         now = _now()
-        return Stamp(now, self._ids, now + timedelta(seconds=self._config.limits.bet_grace_s))
+        bet_due_at = now + timedelta(seconds=self._config.limits.bet_grace_s)
+        return Stamp(now, self._ids, bet_due_at, self._policy)
 
     def _observe_batch(self, record: BatchRecord) -> None:
         self._metrics.note_batch(size=record.size, result=record.result)

@@ -18,6 +18,7 @@ from croupier.telemetry.oddities import OddityMetrics
 from croupier.telemetry.outbound_metrics import OutboundMetrics
 from croupier.telemetry.outbox_metrics import OutboxMetrics
 from croupier.telemetry.rollout_metrics import RolloutMetrics
+from croupier.telemetry.session_metrics import SessionMetrics
 from croupier.telemetry.shadow_metrics import ShadowMetrics
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -115,6 +116,7 @@ class Metrics:
         self.outbox = OutboxMetrics(environment, self.registry)
         self.shadow = ShadowMetrics(environment, self.registry)
         self.rollouts = RolloutMetrics(environment, self.registry)
+        self.sessions = SessionMetrics(environment, self.registry)
         self._counters: dict[tuple[str, ...], Counter] = {}
         self._histograms: dict[tuple[str, ...], Histogram] = {}
 

@@ -21,6 +21,7 @@ from croupier.moneypath.commands import (
     Idempotency,
     IssueToken,
     LiftRestriction,
+    NoteUnknown,
     OpenSession,
     ReadBalance,
     RefuseCredit,
@@ -45,6 +46,7 @@ from croupier.moneypath.decide.sessions import (
     decide_fail,
     decide_issue_token,
     decide_open,
+    decide_unknown,
 )
 from croupier.moneypath.decide.verdict import Subject, Verdict, finding, refuse, refused_credit
 from croupier.moneypath.decide.win import decide_win
@@ -121,6 +123,8 @@ def decide_action(facts: Facts, call: Call, action: Action, stamp: Stamp) -> Ver
             return decide_confirm(facts, call, action, stamp)
         case FailLaunch():
             return decide_fail(facts, call, action, stamp)
+        case NoteUnknown():
+            return decide_unknown(facts, call, action, stamp)
         case IssueToken():
             return decide_issue_token(facts, call, action, stamp)
         case CloseSession():

@@ -12,7 +12,9 @@ from croupier.moneypath.commands import (
     ConfirmLaunch,
     FailLaunch,
     IssueToken,
+    NoteUnknown,
     OpenSession,
+    Standing,
 )
 from croupier.moneypath.decide.binding import find_session
 from croupier.moneypath.decide.history import Happening, record
@@ -22,6 +24,8 @@ from croupier.moneypath.facts import Effects, Facts, Opened, Stamp, Token
 from croupier.moneypath.outcomes import APPROVED, OK, PLAYER_RESTRICTED, Outcome
 from croupier.play.eligibility import Reason, Ruling
 from croupier.play.session import Change, Session, State, is_open_for_play
+from croupier.play.timeouts import Act, due_of
+from croupier.play.unknown import LAUNCH, UnknownOutcome
 
 
 def _answer(session: Session, *, is_repeat: bool = False) -> Outcome:
@@ -117,11 +121,46 @@ def decide_fail(facts: Facts, call: Call, command: FailLaunch, stamp: Stamp) -> 
     return _move(call, session, happening, stamp)
 
 
+def decide_unknown(facts: Facts, call: Call, command: NoteUnknown, stamp: Stamp) -> Verdict:
+    """Nobody can tell whether the launch worked: it is kept, with a deadline and an owner, until the session moves on.
+
+    The session's timer is the deadline. What has moved on already, by a money call or a close, is known.
+    """
+    session = find_session(facts, call, command.session_id, player_id=command.player_id)
+    if isinstance(session, CroupierError):
+        return refuse(session)
+    if session.state != State.CREATED or session.launch_url is not None:
+        return Verdict(outcome=_answer(session, is_repeat=True))
+    happening = Happening(cause="launch_unknown", occurred_at=stamp.now, code=command.reason, change=Change())
+    moved = _move(call, session, happening, stamp)
+    assert moved.effects is not None, "a recorded happening has effects"  # noqa: S101 (narrowing)
+    rule = stamp.timeouts.rule_of(session.state)
+    deadline = due_of(session, session.opened_at, stamp.timeouts)
+    unknown = UnknownOutcome(
+        bucket=call.bucket,
+        id=stamp.ids.new(call.bucket),
+        kind=LAUNCH,
+        subject=session.id.hex,
+        provider=session.provider,
+        player_id=session.player_id,
+        session_id=session.id,
+        reason=command.reason,
+        since=stamp.now,
+        attempts=1,
+        next_probe_at=deadline if rule.act is Act.PROBE else None,
+        deadline=deadline,
+        owner=rule.owner,
+    )
+    return Verdict(outcome=moved.outcome, effects=structs.replace(moved.effects, unknown=unknown))
+
+
 def decide_close(facts: Facts, call: Call, command: CloseSession, stamp: Stamp) -> Verdict:
     """Play ends. Closing again answers with the state there is."""
     session = find_session(facts, call, command.session_id, player_id=command.player_id)
     if isinstance(session, CroupierError):
         return refuse(session)
+    if command.expected is not None and not _is_as_seen(session, command.expected):
+        return Verdict(outcome=_answer(session, is_repeat=True))
     if session.state in (State.CREATED, State.LAUNCHED):
         target = State.CANCELLED
     elif session.state == State.ACTIVE:
@@ -136,6 +175,10 @@ def decide_close(facts: Facts, call: Call, command: CloseSession, stamp: Stamp) 
         change=Change(settles_rounds=target is State.CANCELLED),
     )
     return _move(call, session, happening, stamp)
+
+
+def _is_as_seen(session: Session, seen: Standing) -> bool:
+    return (session.state, session.seq) == (seen.state, seen.seq)
 
 
 def decide_issue_token(facts: Facts, call: Call, command: IssueToken, stamp: Stamp) -> Verdict:

@@ -34,11 +34,11 @@ from croupier.runtime.config.sections import (
     ProviderKey,
     Sandbox,
     Telemetry,
-    Timeout,
     Wallet,
     parse_address,
 )
 from croupier.runtime.config.shadows import Shadow
+from croupier.runtime.config.timeouts import Timeout, timeout_policy
 
 __all__ = [
     "ANY",
@@ -85,4 +85,5 @@ __all__ = [
     "resolve_keys",
     "resolve_outbox",
     "served_in",
+    "timeout_policy",
 ]

@@ -9,12 +9,13 @@ from typing import Final
 from croupier.events import EVENT_TYPES
 from croupier.money import Asset, AssetRegistry, InvalidAsset
 from croupier.operator.outbox.settings import NATS
-from croupier.play.session import State
+from croupier.play.timeouts import LEGAL_ACTS
 from croupier.providers.registry import find_adapters
 from croupier.providers.shadow.candidates import candidate_names
 from croupier.runtime.config.problems import Problem, render_nearest, render_shown
 from croupier.runtime.config.reading import Place, is_readable_instant, render_place
 from croupier.runtime.config.sections import ANY, Config, Provider, parse_address
+from croupier.runtime.config.timeouts import legal_actions
 from croupier.runtime.secrets import SecretUnavailable, check_reference
 from croupier_signing import MAX_KEYS
 
@@ -304,9 +305,16 @@ def _shadows(config: Config) -> Iterator[Problem]:
 
 
 def _timeouts(config: Config) -> Iterator[Problem]:
-    states = {state.value for state in State}
+    states = {state.value for state in LEGAL_ACTS}
     for state, timeout in config.timeouts.items():
-        yield from _unknown(("timeouts", state), state, states, "session state")
+        yield from _unknown(("timeouts", state), state, states, "unfinished session state")
+        legal = legal_actions(state) if state in states else ()
+        if legal and timeout.action and timeout.action not in legal:
+            yield Problem(
+                f"timeouts.{state}.action",
+                f"{render_shown(timeout.action)} is nothing that is done in {state}",
+                render_nearest(timeout.action, legal, otherwise=f"write one of: {', '.join(legal)}"),
+            )
         if timeout.owner and timeout.owner not in config.owners:
             advice = render_nearest(
                 timeout.owner, config.owners, otherwise=f"add [owners.{timeout.owner}] with its contacts"

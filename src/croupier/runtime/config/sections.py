@@ -40,6 +40,7 @@ from croupier.runtime.config.outbound import Breakers, Retries
 from croupier.runtime.config.queues import Inbox, Outbox
 from croupier.runtime.config.rollout import Rollout
 from croupier.runtime.config.shadows import Shadow
+from croupier.runtime.config.timeouts import Timeout
 from croupier.runtime.database import redact_url
 
 ANY = "*"
@@ -301,19 +302,18 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
             description="How long a win may wait for its bet before a break opens, in seconds.",
         ),
     ] = 3600
-
-
-class Timeout(Struct, frozen=True, forbid_unknown_fields=True):
-    """What happens to a session that stays in a state for too long."""
-
-    after: Annotated[Duration, Meta(description="How long is too long.")]
-    owner: Annotated[Name, Meta(description="A team of `[owners.<team>]`.")]
-    action: Annotated[Name, Meta(description="What is done; no action moves money.")]
-
-    @property
-    def after_s(self) -> int:
-        """The duration in seconds."""
-        return seconds_of(self.after)
+    clock_skew_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=300,
+            description="Most that a clock may be off the database's, or jump, before timeouts wait, in seconds.",
+        ),
+    ] = 5
+    clock_settle_s: Annotated[
+        int,
+        Meta(ge=0, le=86_400, description="How long timeouts wait after a clock has jumped, in seconds."),
+    ] = 60
 
 
 class Owner(Struct, frozen=True, forbid_unknown_fields=True):

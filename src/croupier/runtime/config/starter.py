@@ -239,9 +239,32 @@ token_hash = "$admin_hash"
 [owners.platform]
 contacts = ["platform@example.com"]
 
+[owners.product]
+contacts = ["product@example.com"]
+
 [owners.finance]
 contacts = ["finance@example.com"]
 
+# How long a session may stay in a state, whose it is then, and what is done; see docs/how-to/give-states-a-time.md.
+# Opened, and the provider has not confirmed; the deadline of a launch whose outcome is unknown.
+[timeouts.created]
+after = "5m"
+owner = "platform"
+action = "cancel"
+
+# Launched and never played.
+[timeouts.launched]
+after = "1h"
+owner = "product"
+action = "cancel"
+
+# Played, and not used for so long.
+[timeouts.active]
+after = "24h"
+owner = "product"
+action = "close"
+
+# Closed, with rounds that the provider has not closed.
 [timeouts.pending_settlement]
 after = "24h"
 owner = "finance"

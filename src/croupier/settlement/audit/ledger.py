@@ -1,4 +1,6 @@
-"""The ledger proven as a whole: one snapshot, every check of I1, I2, the history's shape (I5) and webhooks (I4)."""
+"""The ledger proven as a whole: one snapshot, every check of I1, I2, webhooks (I4), the history's shape (I5) and the
+due times of sessions (I10).
+"""
 
 from __future__ import annotations
 
@@ -36,6 +38,7 @@ CHECKS: Final[dict[str, str]] = {
     "histories_have_no_gaps": "I5",
     "histories_name_their_entries": "I5",
     "deliveries_are_accounted_for": "I4",
+    "unfinished_sessions_have_a_timer": "I10",
 }
 """Every check by name, which is also its statement's, and the invariant it belongs to."""
 

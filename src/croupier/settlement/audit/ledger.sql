@@ -357,3 +357,13 @@ SELECT count(*) OVER () AS found,
                AND r.replay = '00000000-0000-0000-0000-000000000000') AS places) found
  WHERE found.places <> 1
  ORDER BY d.id LIMIT $1;
+
+-- name: unfinished_sessions_have_a_timer
+-- Every session that is not final has a due time and an owner.
+SELECT count(*) OVER () AS found,
+       format('session ses_%s is %s and nothing will look at it again', translate(s.id::text, '-', ''), s.state)
+           AS explanation
+  FROM session s
+ WHERE s.state IN ('created', 'launched', 'active', 'pending_settlement')
+   AND NOT EXISTS (SELECT FROM session_timer t WHERE t.bucket = s.bucket AND t.session_id = s.id)
+ ORDER BY s.bucket, s.id LIMIT $1;
