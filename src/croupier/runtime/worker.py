@@ -258,21 +258,7 @@ class Worker:
         intake = self._intake(accounts, pool)
         intake.start()
         app = _route(self._callbacks(accounts, pool), intake, operator.app, pool)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                http="httptools",
-                loop="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=GRACE_S,
-            )
-        )
+        server = _build_server(app)
         watch = asyncio.create_task(follow_orders(lambda orders: self._move(pool, orders)))
         worker_keys.follow(self._end)
         tell_ready()
@@ -291,6 +277,24 @@ class Worker:
         await worker_keys.finish()
         pool.terminate()
         watch.cancel()
+
+
+def _build_server(app: Any) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
 
 
 def _settle_memory() -> None:

@@ -102,12 +102,7 @@ class Metrics:
             ("environment", "result"),
             registry=self.registry,
         )
-        self._launches = Counter(
-            "croupier_session_launches",
-            "Launches at providers, by how they ended",
-            ("environment", "provider", "game", "asset", "result"),
-            registry=self.registry,
-        )
+        self._launches = _launch_counter(self.registry)
         self._build = _build_gauge(self.registry)
         self.outbound = OutboundMetrics(environment, self.registry)
         self.inbox = InboxMetrics(environment, self.registry)
@@ -166,6 +161,15 @@ class Metrics:
         if child is None:
             child = self._histograms[name, *labels] = metric.labels(self._environment, *labels)
         return child
+
+
+def _launch_counter(registry: CollectorRegistry) -> Counter:
+    return Counter(
+        "croupier_session_launches",
+        "Launches at providers, by how they ended",
+        ("environment", "provider", "game", "asset", "result"),
+        registry=registry,
+    )
 
 
 def _build_gauge(registry: CollectorRegistry) -> Gauge:
