@@ -73,3 +73,12 @@ def test_a_game_that_is_switched_off_gets_a_friendly_word(page: Executed) -> Non
     assert (problem["code"], problem["reason"]) == ("provider_unavailable", "switched_off")
     assert "short break" in problem["player_message"]
     assert "off → default (version 2)" in said
+
+
+def test_nothing_goes_live_before_it_is_checked_and_signed(page: Executed) -> None:
+    before, after = page.all_said_by("croupier provider cutover sandbox_v2")
+    for what in ("contract suite", "finance has not signed off", "support has not signed off"):
+        assert what in before
+    assert "it may not take players yet" in before
+    assert "finance has signed off" in after
+    assert after.rstrip().endswith("it may take players")

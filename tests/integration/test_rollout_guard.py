@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from flag_desk import NEW, ROLLOUT, set_flag
+from flag_desk import NEW, ROLLOUT, let_go_live, set_flag
 from lane_desk import read_rows, read_value, require_sound_books
 from operator_house import OPENING, PLAYER, House, open_house, session_uuid
 from prometheus_client import CollectorRegistry
@@ -309,7 +309,10 @@ async def test_a_database_that_is_away_does_not_end_the_guards(wait_until: WaitU
     await task
 
 
-async def test_an_account_goes_live_with_contracts_and_somebody_who_guards_it(house: House) -> None:
+async def test_an_account_goes_live_with_contracts_and_somebody_who_guards_it(
+    house: House, database_url: str
+) -> None:
+    await let_go_live(database_url, NEW)
     begun = utc_now() - timedelta(days=1)
     accounts = (Provider(id="studio"), Provider(id=NEW, replaces="studio"))
     terms = [Contract(provider="studio", starts_at=begun, share_bps=0, game_group="crash")]

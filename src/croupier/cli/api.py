@@ -74,7 +74,7 @@ def ask_api(context: typer.Context, wanted: ApiRequest) -> tuple[int, Any]:
     base = wanted.url or f"http://{settings_of(context).read_config().http.public}"
     try:
         secret = resolve_secret(
-            _anchored(wanted.token, settings_of(context).effective_config_path), env=os.environ
+            anchored(wanted.token, settings_of(context).effective_config_path), env=os.environ
         ).decode()
     except SecretUnavailable as error:
         raise CommandFailed(f"the token cannot be read: {error.what}; {error.fix}") from None
@@ -87,7 +87,7 @@ def ask_api(context: typer.Context, wanted: ApiRequest) -> tuple[int, Any]:
     return asyncio.run(_send(wanted.method, base + wanted.path, wanted.body, headers))
 
 
-def _anchored(token: str, config_path: Path | None) -> str:
+def anchored(token: str, config_path: Path | None) -> str:
     """A relative file counts from the configuration's folder, as in the configuration."""
     scheme, _, name = token.partition(":")
     if scheme != "file" or config_path is None or Path(name).is_absolute():

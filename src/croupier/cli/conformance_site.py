@@ -69,7 +69,7 @@ async def own_site(folder: Path, adapters: Iterable[str]) -> AsyncIterator[OwnSi
         path = folder / "croupier.toml"
         path.write_text("\n".join(blocks), encoding="utf-8")
         config = load_config(path, {})
-        deployment = Deployment(config, path, workers=1, database="conformance")
+        deployment = Deployment(config, path, workers=1, database="conformance", takes_overrides=False)
         async with _serving(deployment):
             await _revoke(deployment, [f"{name}-revoked" for name in names])
             yield OwnSite(

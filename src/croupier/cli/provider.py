@@ -7,6 +7,7 @@ import typer
 from croupier.cli import (
     provider_ask,
     provider_conformance,
+    provider_cutover,
     provider_list,
     provider_new,
     provider_schema_diff,
@@ -18,6 +19,8 @@ commands.command("list")(provider_list.list_adapters)
 commands.command("games")(provider_ask.games)
 commands.command("round")(provider_ask.show_round)
 commands.command("conformance")(provider_conformance.conformance)
+commands.command("cutover")(provider_cutover.cutover)
+commands.command("sign-off")(provider_cutover.sign_off)
 commands.command("new")(provider_new.new)
 commands.command("schema-diff")(provider_schema_diff.schema_diff)
 commands.command("shadow")(provider_shadow.shadow)

@@ -17,10 +17,12 @@ import uvloop
 from msgspec import Struct
 from msgspec.structs import replace
 
+from croupier.cli.acting import read_actor, require_reason
 from croupier.cli.api import DEFAULT_TOKEN
 from croupier.cli.conformance_site import own_site
 from croupier.cli.conformance_targets import adapter_of, configured_target, find_account, own_target
 from croupier.cli.output import EXIT_FAILURE, CommandFailed, Output, output_of
+from croupier.cli.reading import read_database
 from croupier.cli.settings import settings_of
 from croupier.conformance.http_wire import HttpWire
 from croupier.conformance.launches import LaunchReceiver
@@ -37,7 +39,10 @@ from croupier.conformance.run import Advance, run_scenarios
 from croupier.conformance.scenario import FAILED, Result
 from croupier.conformance.scenarios import SCENARIOS
 from croupier.conformance.stage import Target
+from croupier.governance.cutover import CutoverRecord, Step, keep_record
+from croupier.ids import IdSource
 from croupier.runtime.config import Config
+from croupier.runtime.going_live import adapter_digest
 from croupier.runtime.secrets import SecretUnavailable, resolve_secret
 from croupier.runtime.supervisor import NotReady
 from croupier.telemetry.logs import set_up_logs
@@ -70,6 +75,14 @@ ListenOption = Annotated[
 ]
 
 
+RecordOption = Annotated[
+    bool, typer.Option("--record", help="Keep the result for cut-overs; needs --reason.")
+]
+RecordReasonOption = Annotated[
+    str | None, typer.Option("--reason", help="With --record: why; it goes into the audit log.")
+]
+
+
 class Stand(Struct, frozen=True, kw_only=True):
     """A gateway ready to be tried: its address, an operator's token, where launches arrive, and the account."""
 
@@ -89,20 +102,28 @@ def conformance(
     token: TokenOption = DEFAULT_TOKEN,
     signing_key: KeyOption = None,
     listen: ListenOption = None,
+    record: RecordOption = False,
+    reason: RecordReasonOption = None,
 ) -> None:
     """Play every scenario of the conformance kit as the provider, and report what held.
 
     Without --url a database and a gateway are started for it and removed afterwards. With --url the account, its keys
     and its games are those of the configuration; players whose names begin with `conformance-` get money, play, and
-    stay. Never point it at a deployment that keeps real books. Exit code 1 when a scenario fails.
+    stay. Never point it at a deployment that keeps real books. With --record the result is kept in the configured
+    database for cut-overs (`croupier provider cutover`). Exit code 1 when a scenario fails.
 
     Examples:
 
       croupier provider conformance softswiss_v2
 
+      croupier provider conformance softswiss_v3 --record --reason "before the cut-over, ticket 4712"
+
       croupier provider conformance studio --url https://gateway.example --report studio.json
     """
     config, output = settings_of(ctx).read_config(), output_of(ctx)
+    why = require_reason(reason) if record else ""
+    if record and url is not None:
+        raise typer.BadParameter("it goes without --url: what is recorded is about the code here")
     try:
         if url is None:
             stand = _own_stand(adapter_of(config, name))
@@ -117,9 +138,26 @@ def conformance(
         raise CommandFailed(str(error)) from None
     if report is not None:
         report.write_bytes(encode_report(done))
+    if record:
+        _record(ctx, done, why)
     _show(output, done)
     if not done.has_passed:
         raise typer.Exit(EXIT_FAILURE)
+
+
+def _record(ctx: typer.Context, done: Report, reason: str) -> None:
+    counts = count_results(done.results)
+    record = CutoverRecord(
+        subject=done.manifest.id,
+        step=Step.CONTRACT_SUITE,
+        digest=adapter_digest(done.manifest.id),
+        is_good=done.has_passed,
+        detail=", ".join(f"{count} {status}" for status, count in counts.items()),
+        actor=read_actor(),
+        reason=reason,
+        at=datetime.now(UTC),
+    )
+    read_database(ctx, lambda connection: keep_record(connection, record, IdSource()))
 
 
 def _counting(bar: Callable[[int, str], None]) -> Advance:

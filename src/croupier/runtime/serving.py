@@ -17,13 +17,24 @@ class Deployment:
     """A whole gateway inside this process and its workers."""
 
     def __init__(
-        self, config: Config, config_path: Path | None, *, workers: int, database: str = DATABASE
+        self,
+        config: Config,
+        config_path: Path | None,
+        *,
+        workers: int,
+        database: str = DATABASE,
+        takes_overrides: bool = True,
     ) -> None:
         self._config = config
         self._metrics = Metrics(config.environment)
         self.console: Console | None = None
         self.supervisor = Supervisor(
-            config, config_path, workers=workers, database=database, make_admin_app=self._make_console
+            config,
+            config_path,
+            workers=workers,
+            database=database,
+            make_admin_app=self._make_console,
+            takes_overrides=takes_overrides,
         )
 
     def _make_console(self, pool: asyncpg.Pool) -> Console:

@@ -22,7 +22,7 @@ from croupier.runtime.database import app_settings, connect_owner, create_pool, 
 from croupier.runtime.embedded import EmbeddedServer, EmbeddedServerError
 from croupier.runtime.migrations import apply, plan
 from croupier.runtime.orders import Orders
-from croupier.runtime.worker_process import BACKGROUND, SHADOW, WorkerProcess
+from croupier.runtime.worker_process import BACKGROUND, SHADOW, WORKER, WorkerProcess
 
 _log = structlog.get_logger("croupier.supervisor")
 
@@ -110,8 +110,10 @@ class Supervisor:
         workers: int,
         make_admin_app: Callable[[asyncpg.Pool], Any],
         database: str = DATABASE,
+        takes_overrides: bool = True,
     ) -> None:
         self._config = config
+        self._takes_overrides = takes_overrides
         self._config_path = config_path
         self._count = workers
         self._make_admin_app = make_admin_app
@@ -147,18 +149,13 @@ class Supervisor:
     async def _serve(self, url: str, server: EmbeddedServer | None, listener: socket.socket) -> None:
         ends = shadow_link() if self._config.shadows else ()
         self.workers = [
-            WorkerProcess(
-                number, self._orders(), fds=(listener.fileno(), *(end.fileno() for end in ends[:1]))
-            )
+            self._process(number, listener.fileno(), *(end.fileno() for end in ends[:1]))
             for number in range(self._count)
         ]
         self.background = [
-            WorkerProcess(number, self._orders(), fds=(), module=BACKGROUND)
-            for number in range(self._config.lanes.background)
+            self._process(number, module=BACKGROUND) for number in range(self._config.lanes.background)
         ]
-        self.shadow = [
-            WorkerProcess(0, self._orders(), fds=(end.fileno(),), module=SHADOW) for end in ends[1:]
-        ]
+        self.shadow = [self._process(0, end.fileno(), module=SHADOW) for end in ends[1:]]
         pool = self._pool = await create_pool(url, min_size=1, max_size=4)
         admin = uvicorn.Server(
             uvicorn.Config(
@@ -182,6 +179,11 @@ class Supervisor:
                 await self._end(tasks, admin, pool)
                 for end in ends:
                     end.close()
+
+    def _process(self, number: int, *fds: int, module: str = WORKER) -> WorkerProcess:
+        return WorkerProcess(
+            number, self._orders(), fds=fds, module=module, takes_overrides=self._takes_overrides
+        )
 
     async def _wait_ready(self) -> None:
         ready = asyncio.create_task(self._all_ready())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from typing import Final
@@ -23,11 +24,27 @@ BACKGROUND: Final = "croupier.runtime.background"
 SHADOW: Final = "croupier.runtime.shadow"
 
 
-class WorkerProcess:
-    """Keeps one process running until told to stop: a module that inherits sockets, by default a worker."""
+def _without_overrides() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("CROUPIER_")}
 
-    def __init__(self, number: int, orders: Orders, *, fds: tuple[int, ...], module: str = WORKER) -> None:
+
+class WorkerProcess:
+    """Keeps one process running until told to stop: a module that inherits sockets, by default a worker.
+
+    One that takes no overrides is configured by its file alone, whatever `CROUPIER_…` variables there are.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        orders: Orders,
+        *,
+        fds: tuple[int, ...],
+        module: str = WORKER,
+        takes_overrides: bool = True,
+    ) -> None:
         self._number = number
+        self._takes_overrides = takes_overrides
         self._fds = fds
         self._module = module
         self._orders = orders
@@ -84,6 +101,7 @@ class WorkerProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             pass_fds=self._fds,
+            env=None if self._takes_overrides else _without_overrides(),
         )
         assert self._process.stdin is not None, "the worker's input is a pipe"  # noqa: S101 (narrowing)
         self._process.stdin.write(render_orders(self._orders))
