@@ -21,8 +21,8 @@ from croupier.governance.flags.evaluation import StoredFlags
 from croupier.governance.flags.history import Cause
 from croupier.governance.flags.rules import Target
 from croupier.governance.flags.store import FlagConflict, RollbackRefused, load_changes, load_rules
-from croupier.operator.launch import LAUNCH as LAUNCHES
 from croupier.providers.breakers.machine import BreakerSettings
+from croupier.providers.breakers.store import LAUNCH as LAUNCHES
 from croupier.providers.breakers.store import Endpoint
 from croupier.runtime.config import Game
 from croupier.runtime.database import connect_app

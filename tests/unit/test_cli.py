@@ -17,8 +17,11 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from croupier import __version__
+from croupier.cli.entry import module_of
+from croupier.cli.groups import COMMANDS
 from croupier.cli.main import GROUPS, app
 from croupier.cli.reference import PAGE, render_reference
+from croupier.cli.root import make_app
 from croupier.settlement.fairness import commitment_of, verify_outcome
 
 ROOT = Path(__file__).parents[2]
@@ -83,11 +86,32 @@ def test_every_command_and_group_has_help() -> None:
         assert "\x1b" not in result.stdout, "a pipe gets no colour"
 
 
-def test_every_group_registers_its_commands() -> None:
-    for group in GROUPS:
-        single = typer.Typer()
-        group.register(single)
-        assert single.registered_commands or single.registered_groups
+def test_every_module_has_the_commands_it_is_looked_up_by() -> None:
+    for group, (name, words) in zip(GROUPS, COMMANDS.items(), strict=True):
+        single = make_app([group])
+        assert group.__name__ == f"croupier.cli.{name}"
+        assert tuple(typer.main.get_command(single).commands) == words
+
+
+@pytest.mark.parametrize(
+    ("typed", "module"),
+    [
+        ("serve --workers 2", "deployment"),
+        ("--json --yes --config a.toml session list", "sessions"),
+        ("--config=a.toml verify-signature", "signature"),
+        ("provider list --json", "provider"),
+        ("--config session", None),
+        ("--help", None),
+        ("--version", None),
+        ("--help serve", None),
+        ("sessoin list", None),
+        ("", None),
+    ],
+)
+def test_a_command_that_is_typed_is_found_without_importing_the_others(
+    typed: str, module: str | None
+) -> None:
+    assert module_of(typed.split()) == module
 
 
 def test_global_options_are_taken_before_and_after_the_command() -> None:

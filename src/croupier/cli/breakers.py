@@ -15,9 +15,15 @@ from croupier.cli.present import shown_time
 from croupier.cli.reading import read_database
 from croupier.cli.settings import settings_of
 from croupier.ids import IdSource
-from croupier.operator.launch import LAUNCH
 from croupier.providers.breakers.machine import Breaker, Step, close_by_hand, open_by_hand
-from croupier.providers.breakers.store import Act, Endpoint, change_breaker, load_breakers, load_changes
+from croupier.providers.breakers.store import (
+    LAUNCH,
+    Act,
+    Endpoint,
+    change_breaker,
+    load_breakers,
+    load_changes,
+)
 from croupier.runtime.config.problems import render_nearest
 
 commands = typer.Typer(no_args_is_help=True, help="See and change which calls to providers are held back.")

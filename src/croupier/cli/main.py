@@ -1,121 +1,21 @@
-"""`croupier`: every command, the global options and what the exit codes mean."""
+"""`croupier` with every command, for its help, its reference and its tests; `entry` is faster for one command."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from importlib import import_module
+from typing import Final
 
-import typer
+from croupier.cli.groups import COMMANDS
+from croupier.cli.root import make_app
 
-from croupier import __version__
-from croupier.cli import (
-    api,
-    audit,
-    bench,
-    breakers,
-    demo,
-    deployment,
-    events,
-    fairness,
-    flags,
-    inbox,
-    jurisdictions,
-    keys,
-    ledger,
-    players,
-    provider,
-    rounds,
-    sandbox,
-    sessions,
-    signature,
-    stuck,
-)
-from croupier.cli.output import EXIT_FAILURE, CommandFailed, Output
-from croupier.cli.settings import ConfigOption, JsonOption, RootGroup, Settings, YesOption
-from croupier.runtime.config import ConfigProblems
-from croupier.runtime.open_database import DatabaseUnavailable
+GROUPS: Final = tuple(import_module(f"croupier.cli.{name}") for name in COMMANDS)
+"""Every module with commands, in the order of the help."""
 
-GROUPS: Final = (
-    demo,
-    deployment,
-    api,
-    ledger,
-    sessions,
-    rounds,
-    stuck,
-    players,
-    jurisdictions,
-    inbox,
-    events,
-    breakers,
-    flags,
-    keys,
-    audit,
-    signature,
-    fairness,
-    provider,
-    sandbox,
-    bench,
-)
-"""Modules with commands; each has `register(app)`. They are listed in the help in this order."""
-
-EXPECTED: Final = (CommandFailed, ConfigProblems, DatabaseUnavailable)
-"""What ends a command with exit code 1 and its own words, without a traceback."""
-
-
-class Croupier(RootGroup):
-    """The root command: tells expected failures in words instead of a traceback."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that was named."""
-        try:
-            return super().invoke(ctx)
-        except EXPECTED as error:
-            settings = ctx.ensure_object(Settings)
-            output = Output(settings)
-            output.complain(f"croupier: {error}")
-            if settings.is_json and not settings.has_document:
-                output.document("error", {"error": str(error)})
-            raise typer.Exit(EXIT_FAILURE) from error
-
-
-app = typer.Typer(
-    name="croupier",
-    cls=Croupier,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _show_version(value: bool) -> None:
-    if value:
-        typer.echo(f"croupier {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def croupier(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
-    ] = False,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-    yes: YesOption = False,
-) -> None:
-    """A gateway between an online casino's platform and its game providers.
-
-    Exit codes: 0 ok, 1 failure, 2 usage, 3 an invariant is broken.
-    """
-
-
-for _module in GROUPS:
-    _module.register(app)
+app = make_app(GROUPS)
 
 
 def main() -> None:
-    """Run the command line; the entry point of the package."""
+    """Run the command line."""
     app(prog_name="croupier")
 
 

@@ -9,11 +9,10 @@ from croupier.errors import MALFORMED, CroupierError
 from croupier.operator.admission import facts_of
 from croupier.operator.deps import CatalogueGame, OperatorDeps
 from croupier.operator.intake import Cursor, Limit, OperatorRequest, OptionalName, asset_of
-from croupier.operator.launch import LAUNCH
 from croupier.operator.paging import DEFAULT_PAGE, MAX_PAGE, PageRequest, cut
 from croupier.operator.views import AssetView, GamePage, GameView, LimitsView, MetaView
 from croupier.play.eligibility import Enablement, permits
-from croupier.providers.breakers.store import Endpoint
+from croupier.providers.breakers.store import LAUNCH, Endpoint
 
 
 @get("/v1/games", operation_id="listGames", tags=["catalogue"])

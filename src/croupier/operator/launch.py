@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Final, assert_never
+from typing import assert_never
 
 from msgspec import structs
 
@@ -31,13 +31,10 @@ from croupier.operator.intake import asset_of
 from croupier.operator.views import SessionView
 from croupier.play.session import Opening, State
 from croupier.providers.breakers.desk import Ended
-from croupier.providers.breakers.store import Endpoint
+from croupier.providers.breakers.store import LAUNCH, Endpoint
 from croupier.providers.client import UNREACHED
 from croupier.providers.contract import LaunchAnswer, Launched, LaunchOrder, LaunchRefused, LaunchUnknown
 from croupier_signing import hash_api_key, random_token
-
-LAUNCH: Final = "launch"
-"""The operation that launches go by, to breakers and metrics."""
 
 
 class Leave:

@@ -25,6 +25,10 @@ _SQL: Final = {
 _READ_SLOTS: Final = msgspec.json.Decoder(list[tuple[int, int, int, int]])
 
 
+LAUNCH: Final = "launch"
+"""The operation that launches go by, to breakers and metrics."""
+
+
 class Endpoint(Struct, frozen=True, order=True):
     """What a breaker is about: an operation at a provider account."""
 
