@@ -17,6 +17,7 @@ from croupier.demo.door import TRIES
 from croupier.demo.proofs import Wallets, find_missing_bets, find_unaccounted
 from croupier.demo.providers import choose_providers, seat_players
 from croupier.ids import JOURNAL, render_id
+from croupier.providers.candidates.softswiss_v3.planted import PLANTED
 from croupier.runtime.database import connect_app, with_database
 from croupier.runtime.embedded import EmbeddedServer
 from croupier.runtime.supervisor import DATABASE
@@ -102,6 +103,30 @@ class Eligibility(Struct):
     kept: Count
 
 
+class Step(Struct):
+    share: str
+    tried: Count
+    moved: Count
+
+
+class Rollout(Struct):
+    successor: str
+    steps: list[Step]
+
+
+class Differences(Struct):
+    planted: Count
+    found: Count
+    missed: list[str]
+    strays: list[str]
+
+
+class Shadow(Struct):
+    compared: Count
+    dropped: Count
+    differences: Differences
+
+
 class Document(Struct):
     """What scripts may rely on; the demo says more than this, and never less."""
 
@@ -115,6 +140,8 @@ class Document(Struct):
     replay: Replay
     breakers: Breakers
     eligibility: Eligibility
+    rollout: Rollout
+    shadow: Shadow
     sessions: dict[str, Count]
     latency_ms: Latency
     calls_per_second: float
@@ -248,6 +275,19 @@ def test_a_replay_of_everything_moved_nothing(demo_run: DemoRun) -> None:
     assert (replay.already_applied, replay.failed) == (replay.deliveries - 1, 1)
     assert replay.moved == dict.fromkeys(demo_run.document.ledger.assets, "0")
     assert (replay.double_effects, replay.digest_equal) == (0, True)
+
+
+def test_a_rollout_went_from_nobody_to_everybody_and_back(demo_run: DemoRun) -> None:
+    steps = demo_run.document.rollout.steps
+    assert [one.share for one in steps] == ["40%", "on", "40%", "off"]
+    assert [one.moved for one in steps[1::2]] == [steps[1].tried, 0]
+    assert 0 < steps[0].moved == steps[2].moved < steps[0].tried
+
+
+def test_what_is_planted_in_the_candidate_was_found_and_nothing_else(demo_run: DemoRun) -> None:
+    told = demo_run.document.shadow
+    assert told.differences == Differences(len(PLANTED), len(PLANTED), [], [])
+    assert told.compared > len(PLANTED)
 
 
 def test_players_who_may_not_play_were_refused_each_for_its_own_reason(demo_run: DemoRun) -> None:

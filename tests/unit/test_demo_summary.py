@@ -22,8 +22,10 @@ from croupier.demo.platform import Platform, PlatformError
 from croupier.demo.play import Play
 from croupier.demo.proofs import HELD, TOLD, Evidence, Webhooks, find_unaccounted, judge
 from croupier.demo.providers import choose_providers, seat_players, write_accounts
+from croupier.demo.reading_along import Left, ReadingAlong
+from croupier.demo.rollout import Rolled, Share
 from croupier.demo.run import write_summary
-from croupier.demo.settings import DemoSettings
+from croupier.demo.settings import SUCCESSOR, DemoSettings
 from croupier.demo.studio import DemoFailed
 from croupier.demo.summary import CLAIMS, build_summary, is_held, merge_counts, percentile, tell
 from croupier.money import AssetRegistry
@@ -118,6 +120,38 @@ def door(**changes: Any) -> dict[str, Any]:
     return {"door": msgspec.structs.replace(DOOR, **changes)}
 
 
+ROLLED = Rolled(
+    successor="sandbox_v2",
+    steps=(
+        Share(share_bps=4_000, tried=20, moved=9),
+        Share(share_bps=10_000, tried=20, moved=20),
+        Share(share_bps=0, tried=20, moved=0),
+    ),
+    strayed=0,
+)
+READING = ReadingAlong(
+    left=Left("reader", "EUR", 996),
+    provider="softswiss",
+    candidate="softswiss_v3",
+    compared=200,
+    dropped=0,
+    found=5,
+    planted=5,
+    missed=(),
+    strays=(),
+)
+
+
+def rolled(**changes: Any) -> dict[str, Any]:
+    """Evidence with another rollout."""
+    return {"rolled": msgspec.structs.replace(ROLLED, **changes)}
+
+
+def reading(**changes: Any) -> dict[str, Any]:
+    """Evidence with another candidate."""
+    return {"reading": msgspec.structs.replace(READING, **changes)}
+
+
 SOUND = Evidence(
     ledger=ledger(),
     replay=replayed(),
@@ -135,6 +169,8 @@ SOUND = Evidence(
     replay_of_webhooks=REPLAYED,
     brownout=BROWNOUT,
     door=DOOR,
+    rolled=ROLLED,
+    reading=READING,
 )
 
 
@@ -208,6 +244,19 @@ def test_sound_evidence_holds_every_invariant_and_each_has_a_claim() -> None:
         ("I12", brownout(calls_while_open=2), "2 calls were made while the breaker was open"),
         ("I12", brownout(others_opened=17), "3 games of another provider did not open"),
         ("I12", brownout(held_back=0), "nothing was held back"),
+        ("I12", rolled(strayed=2), "2 players went to and fro"),
+        (
+            "I12",
+            rolled(steps=(Share(share_bps=10_000, tried=20, moved=19),)),
+            "at on 19 of 20 players went to sandbox_v2",
+        ),
+        (
+            "I12",
+            rolled(steps=(Share(share_bps=0, tried=20, moved=1),)),
+            "at off 1 of 20 players went to sandbox_v2",
+        ),
+        ("I12", reading(missed=("betwin x",)), "planted in softswiss_v3 and not found: betwin x"),
+        ("I12", reading(strays=("betwin y",)), "found in softswiss_v3 and not planted: betwin y"),
         ("I5", door(kept=1), "2 refusals were not kept"),
         ("I5", door(wrong=("a player was to be refused",)), "a player was to be refused"),
     ],
@@ -423,14 +472,15 @@ def test_a_folder_of_an_earlier_version_is_written_anew_and_its_configuration_ke
 
 def test_every_account_has_a_path_of_its_own_and_the_sandbox_its_side_of_the_keys(tmp_path: Path) -> None:
     config = prepare_folder(tmp_path, {"CROUPIER_SANDBOX_LISTEN": "127.0.0.1:9902"})
-    chosen = choose_providers()
+    chosen = (*choose_providers(), SUCCESSOR)
     assert [(one.id, one.adapter) for one in config.providers] == [(one.id, one.protocol) for one in chosen]
+    assert config.successors() == {"sandbox": "sandbox_v2"}
     assert {one.base_url for one in config.providers[1:]} == {
         f"http://127.0.0.1:9902/{one.id}" for one in chosen[1:]
     }
     keys = resolve_keys(config, {}).providers
     path = write_accounts(tmp_path, "http://127.0.0.1:9900")
-    for account in () if path is None else read_accounts(path):
+    for account in read_accounts(path):
         ours, (theirs,) = keys[account.id], account.launch_keys
         assert account.callback_base == f"http://127.0.0.1:9900/providers/{account.id}"
         if isinstance(account.callback_key, PrivateKey) and isinstance(ours.outbound[0], PrivateKey):

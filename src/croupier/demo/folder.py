@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from croupier.demo.providers import add_providers
+from croupier.demo.reading_along import render_shadow
 from croupier.runtime.config import Config, load_config
 from croupier.runtime.config.starter import CONFIG_NAME, write_starter
 
@@ -43,6 +44,7 @@ def prepare_folder(folder: Path, env: Mapping[str, str]) -> Config:
     config = load_config(path, env)
     text = path.read_text(encoding="utf-8")
     added = add_providers(folder, config)
+    added += "" if "\n[[shadows]]\n" in text else render_shadow()
     for section in (QUICK_PARKING, QUICK_BREAKERS):
         name = section.splitlines()[2]
         added += "" if f"\n{name}\n" in text else section

@@ -14,6 +14,8 @@ from msgspec import Struct
 from croupier.demo.brownout import Brownout
 from croupier.demo.door import Door
 from croupier.demo.inbox import Replayed
+from croupier.demo.reading_along import ReadingAlong
+from croupier.demo.rollout import Rolled
 from croupier.ids import JOURNAL, parse_id
 from croupier.runtime.statements import load_statements
 from croupier.settlement.audit import LedgerReport, ReplayReport
@@ -76,6 +78,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     replay_of_webhooks: Replayed
     brownout: Brownout
     door: Door
+    rolled: Rolled
+    reading: ReadingAlong
 
 
 def judge(evidence: Evidence) -> dict[str, str]:
@@ -126,8 +130,14 @@ def judge(evidence: Evidence) -> dict[str, str]:
             f"{unfinished} sessions, {evidence.unresolved} calls and "
             f"{webhooks.undelivered + webhooks.pending} webhooks are open",
         ),
-        "I12": _verdict(len(evidence.brownout.faults), "; ".join(evidence.brownout.faults)),
+        "I12": _verdict(
+            *_counted(evidence.brownout.faults + evidence.rolled.faults + evidence.reading.faults)
+        ),
     }
+
+
+def _counted(faults: tuple[str, ...]) -> tuple[int, str]:
+    return len(faults), "; ".join(faults)
 
 
 def _verdict(faults: int, why: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from croupier.demo.settings import FOREIGN, GAMES, NATIVE, DemoProvider, PlayedAsset
+from croupier.demo.settings import FOREIGN, GAMES, NATIVE, SUCCESSOR, DemoProvider, PlayedAsset
 from croupier.runtime.accounts import ADAPTERS
 from croupier.runtime.config import Config
 from croupier.runtime.config.starter import KEYS_FOLDER
@@ -47,14 +47,16 @@ def add_providers(folder: Path, config: Config) -> str:
     for provider in missing:
         _make_keys(folder / KEYS_FOLDER, provider)
     declared = {entry.code for entry in config.assets}
-    return render_asset_tables(missing, declared) + "".join(render_provider(one) for one in missing)
+    added = render_asset_tables(missing, declared) + "".join(render_provider(one) for one in missing)
+    if SUCCESSOR.id not in known:
+        _make_keys(folder / KEYS_FOLDER, SUCCESSOR)
+        added += render_successor()
+    return added
 
 
-def write_accounts(folder: Path, gateway: str) -> Path | None:
-    """The sandbox's file of all accounts but the native one; None if there are none."""
-    providers = [one for one in choose_providers() if one is not NATIVE]
-    if not providers:
-        return None
+def write_accounts(folder: Path, gateway: str) -> Path:
+    """The sandbox's file of all accounts but the native one."""
+    providers = [one for one in choose_providers() if one is not NATIVE] + [SUCCESSOR]
     path = folder / ACCOUNTS_NAME
     path.write_text("".join(render_account(one, gateway) for one in providers), encoding="utf-8")
     return path
@@ -69,16 +71,7 @@ def render_asset_tables(providers: Iterable[DemoProvider], declared: set[str]) -
 def render_provider(provider: DemoProvider) -> str:
     """An account, its games and its terms, as tables of `croupier.toml`."""
     settings = "".join(f'{name} = "{value}"\n' for name, value in provider.settings.items())
-    ours = ".pub" if provider.signs_with_pairs else ""
-    tables = [
-        _PROVIDER.substitute(
-            id=provider.id,
-            protocol=provider.protocol,
-            keys=KEYS_FOLDER,
-            inbound=f"{provider.id}-in-1{ours}.key",
-            outbound=f"{provider.id}-out-1.key",
-        )
-    ]
+    tables = [_account_table(provider)]
     if settings:
         tables.append(f"[providers.settings]\n{settings}")
     tables += [
@@ -86,6 +79,23 @@ def render_provider(provider: DemoProvider) -> str:
         for game in GAMES
     ]
     return "\n" + "\n".join([*tables, _CONTRACT.substitute(provider=provider.id)])
+
+
+def render_successor() -> str:
+    """The account that takes over from the native one: it plays the same games, on terms of its own."""
+    account = _account_table(SUCCESSOR).replace("adapter =", f'replaces = "{NATIVE.id}"\nadapter =', 1)
+    return "\n" + "\n".join([account, _CONTRACT.substitute(provider=SUCCESSOR.id)])
+
+
+def _account_table(provider: DemoProvider) -> str:
+    ours = ".pub" if provider.signs_with_pairs else ""
+    return _PROVIDER.substitute(
+        id=provider.id,
+        protocol=provider.protocol,
+        keys=KEYS_FOLDER,
+        inbound=f"{provider.id}-in-1{ours}.key",
+        outbound=f"{provider.id}-out-1.key",
+    )
 
 
 def render_account(provider: DemoProvider, gateway: str) -> str:

@@ -29,7 +29,9 @@ from croupier.demo.proofs import (
     read_book,
 )
 from croupier.demo.providers import choose_providers
-from croupier.demo.settings import NATIVE, DemoSettings
+from croupier.demo.reading_along import Caller, read_along
+from croupier.demo.rollout import roll_out
+from croupier.demo.settings import NATIVE, SUCCESSOR, DemoSettings
 from croupier.demo.studio import Studio, sandbox_process
 from croupier.demo.summary import build_summary, merge_counts
 from croupier.runtime.config import Config
@@ -143,6 +145,14 @@ class Demo:
             storm = await weather(connection, studio, inbox, seed=self._settings.seed)
             self._console.print(f"{choose_sick().id} opens no games for a while")
             brownout = await brown_out(platform, studio, connection, self._run)
+            self._console.print(
+                f"{SUCCESSOR.id} takes over from {NATIVE.id}, step by step, and gives its players back"
+            )
+            rolled = await roll_out(platform, connection, self._run)
+            reading = await read_along(
+                platform, Caller(http, self._gateway, self._folder), connection, self._run
+            )
+            play.wallets.add_deposit(reading.left.player_id, reading.left.asset, reading.left.amount)
             self._console.print("players who may not play try to open games")
             door = await try_the_door(platform, connection, self._run)
             unresolved = await studio.settle_unresolved()
@@ -171,6 +181,8 @@ class Demo:
                 replay_of_webhooks=replayed,
                 brownout=brownout,
                 door=door,
+                rolled=rolled,
+                reading=reading,
             )
         finally:
             await connection.close()

@@ -48,6 +48,9 @@ class DemoProvider(Struct, frozen=True):
 NATIVE: Final = DemoProvider("sandbox", "croupier_v1", (ETH, BHD, EUR, JPY))
 """Two decimals, none, three and eighteen. ETH stakes end in one wei, which no float would keep."""
 
+SUCCESSOR: Final = DemoProvider("sandbox_v2", "croupier_v1", NATIVE.assets)
+"""The account that takes over from the native one during the demo, and gives its players back."""
+
 FOREIGN: Final = (
     DemoProvider("softswiss", "softswiss_v2"),
     # A currency in mixed case, with as many decimals as the protocol can say.

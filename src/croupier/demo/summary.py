@@ -12,7 +12,10 @@ from rich.table import Table
 from croupier.demo.brownout import Brownout
 from croupier.demo.inbox import Replayed
 from croupier.demo.proofs import HELD, Evidence, Webhooks, judge
+from croupier.demo.reading_along import ReadingAlong
+from croupier.demo.rollout import Rolled
 from croupier.demo.settings import NATIVE, DemoSettings
+from croupier.governance.flags.shares import render_share
 from croupier.money import AssetRegistry, render_decimal
 
 ACCOUNT_ORDER: Final = (
@@ -77,6 +80,8 @@ def build_summary(
         "webhooks": _webhooks(evidence.webhooks),
         "replay": _replay(evidence.replay_of_webhooks, totals.assets),
         "breakers": _breakers(evidence.brownout),
+        "rollout": _rollout(evidence.rolled),
+        "shadow": _shadow(evidence.reading),
         "eligibility": {"refused": evidence.door.refused, "kept": evidence.door.kept},
         "sessions": evidence.sessions,
         "latency_ms": {"p50": _ms(percentile(latencies, 50)), "p99": _ms(percentile(latencies, 99))},
@@ -158,6 +163,28 @@ def _by_provider(reports: Sequence[dict[str, Any]], webhooks: Webhooks) -> dict[
     }
 
 
+def _rollout(rolled: Rolled) -> dict[str, Any]:
+    steps = [
+        {"share": render_share(one.share_bps), "tried": one.tried, "moved": one.moved} for one in rolled.steps
+    ]
+    return {"successor": rolled.successor, "steps": steps}
+
+
+def _shadow(reading: ReadingAlong) -> dict[str, Any]:
+    return {
+        "provider": reading.provider,
+        "candidate": reading.candidate,
+        "compared": reading.compared,
+        "dropped": reading.dropped,
+        "differences": {
+            "planted": reading.planted,
+            "found": reading.found,
+            "missed": list(reading.missed),
+            "strays": list(reading.strays),
+        },
+    }
+
+
 def _ratio(part: int, whole: int) -> str | None:
     """With two decimals; None when there is nothing to compare with."""
     if not whole:
@@ -198,6 +225,8 @@ def tell(summary: dict[str, Any], assets: AssetRegistry, console: Console) -> No
     _tell_webhooks(summary["webhooks"], summary["replay"], console)
     console.rule("[bold]A provider that opened no games")
     _tell_breakers(summary["breakers"], console)
+    _tell_rollout(summary["rollout"], console)
+    _tell_shadow(summary["shadow"], console)
     _tell_door(summary["eligibility"], console)
     console.rule("[bold]Where every cent is")
     console.print(_money_table(summary["ledger"]["assets"], assets))
@@ -218,7 +247,7 @@ CLAIMS: Final = {
     "I7": "any order of calls and webhooks ends in the same books",
     "I8": "every forged, stale, replayed or tampered request was refused",
     "I10": "every session is final and nothing is undecided",
-    "I12": "a sick provider was left alone, and no other was touched",
+    "I12": "a sick provider was left alone and no other was touched, nor by a rollout or by who reads along",
 }
 
 
@@ -258,6 +287,19 @@ def _tell_breakers(breakers: dict[str, Any], console: Console) -> None:
         )
     for change in breakers["changes"]:
         console.print(f"     {change}")
+
+
+def _tell_rollout(rollout: dict[str, Any], console: Console) -> None:
+    steps = ", ".join(f"{one['moved']} of {one['tried']} at {one['share']}" for one in rollout["steps"])
+    console.print(f"players at {rollout['successor']}, up and back by two rollbacks: {steps}")
+
+
+def _tell_shadow(shadow: dict[str, Any], console: Console) -> None:
+    differences = shadow["differences"]
+    console.print(
+        f"{shadow['candidate']} read along with {shadow['provider']}: {shadow['compared']} calls compared, "
+        f"{differences['found']} kinds of difference found, {differences['planted']} planted"
+    )
 
 
 def _tell_door(eligibility: dict[str, Any], console: Console) -> None:
