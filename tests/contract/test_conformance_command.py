@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from croupier.conformance.scenarios import SCENARIOS
-from e2e.processes import CROUPIER, environment, free_addresses, running, wait_until_ready
+from e2e.processes import CROUPIER, ask_nobody, environment, free_addresses, running, wait_until_ready
 
 pytestmark = pytest.mark.xdist_group("conformance command")
 
@@ -33,6 +33,7 @@ def test_a_running_deployment_is_tried_with_its_own_keys(tmp_path: Path) -> None
     assert run(tmp_path, env, "init", str(home)).returncode == 0
     config = home / "croupier.toml"
     config.write_text(config.read_text().replace("http://127.0.0.1:8702", f"http://{addresses.sandbox}"))
+    ask_nobody(config)
     with running([str(CROUPIER), "serve"], home, env, log) as process:
         wait_until_ready(addresses.public, process, log)
         url = f"http://{addresses.public}"

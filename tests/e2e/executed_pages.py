@@ -24,9 +24,10 @@ croupier() {
         *) command croupier "$@" ;;
     esac
     if [ "${1-}" = init ]; then
-        sed -i "s|^base_url = .*|base_url = \\"http://$CROUPIER_SANDBOX_LISTEN\\"|" "$2/croupier.toml"
+        sed -i "s|127.0.0.1:8702|$CROUPIER_SANDBOX_LISTEN|" "$2/croupier.toml"
     fi
 }
+curl() { command curl "${@/127.0.0.1:8702/$CROUPIER_SANDBOX_LISTEN}"; }
 """
 """Pages name the default ports. What they run is moved to free ones: by the environment where that is enough, and here
 where an address stands in a file or in an option."""

@@ -26,6 +26,7 @@ from croupier_signing import SigningKey, random_nonce, sign_native
 from e2e.processes import (
     CROUPIER,
     Addresses,
+    ask_nobody,
     environment,
     free_addresses,
     running,
@@ -66,6 +67,7 @@ class Site:
         config = self.home / "croupier.toml"
         # Sessions are launched by other means than a call, so that no provider has to run.
         config.write_text(re.sub(r"^base_url = .*\n", "", config.read_text(), flags=re.MULTILINE))
+        ask_nobody(config)
         self.keys = self.home / ".croupier/keys"
 
     def key(self, key_id: str) -> SigningKey:

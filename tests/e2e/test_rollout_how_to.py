@@ -26,7 +26,6 @@ croupier() {
     done
     moved_croupier "$@"
 }
-curl() { command curl "${@/127.0.0.1:8702/$CROUPIER_SANDBOX_LISTEN}"; }
 """
 )
 
