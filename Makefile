@@ -31,7 +31,7 @@ demo: .venv/.ready ## play real signed rounds through a real database; ARGS="--o
 	@$(BIN)/croupier demo $(ARGS)
 
 test: .venv/.ready ## the whole test suite; DATABASE_URL=postgresql://… runs it on another server
-	DATABASE_URL=$(DATABASE_URL) $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup -m "not system" $(ARGS)
+	DATABASE_URL=$(DATABASE_URL) $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile -m "not system" $(ARGS)
 	@echo "left out: tests that need a system package (a second PostgreSQL, Chromium): make test-system"
 
 test-system: .venv/.ready ## what needs packages of the operating system: another PostgreSQL, a real browser

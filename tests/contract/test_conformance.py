@@ -24,8 +24,6 @@ from croupier.providers.registry import find_adapters
 from croupier.runtime.database import connect_app
 from croupier.settlement.audit import LedgerReport, ReplayReport, check_ledger, replay_sessions
 
-pytestmark = pytest.mark.xdist_group("conformance")
-
 SPOKEN: Final = sorted(set(find_adapters()) & set(find_speakers()))
 NAMES: Final = [scenario.name for scenario in SCENARIOS]
 NATIVE: Final = "croupier_v1"

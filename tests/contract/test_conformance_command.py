@@ -7,12 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from croupier.conformance.scenarios import SCENARIOS
 from e2e.processes import CROUPIER, ask_nobody, environment, free_addresses, running, wait_until_ready
-
-pytestmark = pytest.mark.xdist_group("conformance command")
 
 
 def run(folder: Path, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,6 @@ import signal
 import socket
 from collections import Counter
 
-import pytest
 from crash_books import (
     read_book,
     require_all_final,
@@ -18,8 +17,6 @@ from crash_books import (
 )
 from crash_load import CrashLoad
 from crash_site import CrashSite, until
-
-pytestmark = pytest.mark.xdist_group("crash")
 
 WORKER_KILLS = 13
 DATABASE_KILLS = 8

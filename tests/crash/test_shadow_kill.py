@@ -7,7 +7,6 @@ import signal
 from pathlib import Path
 
 import aiohttp
-import pytest
 from crash_books import require_sound_books
 from crash_site import until
 from msgspec import structs
@@ -15,8 +14,6 @@ from shadow_site import CANDIDATE, ORDER, SHADOW, Players, ShadowSite
 
 from croupier.ids import SESSION, parse_id
 from croupier.providers.candidates.softswiss_v3.planted import PLANTED
-
-pytestmark = pytest.mark.xdist_group("crash")
 
 KILLS = 6
 FOUND_S = 60.0

@@ -4,12 +4,9 @@ import os
 import signal
 from typing import Any
 
-import pytest
 from crash_books import require_sound_books
 from crash_caller import CALLERS, CrashCaller, Told
 from crash_site import DRAIN_S, GONE_S, CrashSite, command_line, until
-
-pytestmark = pytest.mark.xdist_group("crash")
 
 PURSE = 1_000_000
 LOAD_S = 30.0

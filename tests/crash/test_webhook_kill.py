@@ -10,12 +10,9 @@ import time
 from typing import Any, Final
 
 import aiohttp
-import pytest
 from crash_site import CrashSite, until
 
 from croupier_signing import sign_webhook
-
-pytestmark = pytest.mark.xdist_group("crash")
 
 PATH: Final = "/webhooks/sandbox"
 SENDERS: Final = 16

@@ -24,8 +24,6 @@ from croupier.runtime.supervisor import DATABASE
 from croupier.sandbox.plan import NoticeAttack
 from e2e.processes import CROUPIER, Addresses, environment, free_addresses
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 PLAYERS, ROUNDS = 30, 30
 LONGEST_S = 300
 FINAL = {"settled", "cancelled", "failed"}

@@ -8,8 +8,6 @@ import pytest
 
 from e2e.executed_pages import MOVED, Executed, execute
 
-pytestmark = pytest.mark.xdist_group("eligibility_how_to")
-
 PAGE: Final = Path(__file__).parents[2] / "docs/how-to/decide-who-may-play.md"
 
 

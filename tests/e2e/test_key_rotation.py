@@ -34,8 +34,6 @@ from e2e.processes import (
     wait_until_ready,
 )
 
-pytestmark = pytest.mark.xdist_group("key rotation")
-
 PATH: Final = "/providers/sandbox/v1/bet"
 OLD: Final = "sandbox-in-1"
 NEW: Final = "sandbox-in-2"

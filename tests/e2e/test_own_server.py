@@ -14,8 +14,6 @@ from msgspec import Struct
 from croupier.runtime.embedded import EmbeddedServer
 from e2e.processes import CROUPIER, environment, free_addresses, running, wait_until_ready
 
-pytestmark = pytest.mark.xdist_group("own server")
-
 PAGE: Final = Path(__file__).parents[2] / "docs/how-to/use-your-own-postgresql.md"
 BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONGEST_S: Final = 120

@@ -9,8 +9,6 @@ import pytest
 
 from e2e.executed_pages import MOVED, Executed, execute
 
-pytestmark = pytest.mark.xdist_group("rollout_how_to")
-
 PAGE: Final = Path(__file__).parents[2] / "docs/how-to/roll-out-a-provider-version.md"
 
 # The page writes addresses into files of its own, too.

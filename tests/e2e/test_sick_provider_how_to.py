@@ -9,8 +9,6 @@ import pytest
 
 from e2e.executed_pages import MOVED, Executed, execute
 
-pytestmark = pytest.mark.xdist_group("sick_how_to")
-
 PAGE: Final = Path(__file__).parents[2] / "docs/how-to/hold-back-a-sick-provider.md"
 
 

@@ -8,8 +8,6 @@ import pytest
 
 from e2e.executed_pages import MOVED, Executed, execute
 
-pytestmark = pytest.mark.xdist_group("timeouts_how_to")
-
 PAGE: Final = Path(__file__).parents[2] / "docs/how-to/give-states-a-time.md"
 
 

@@ -10,8 +10,6 @@ import pytest
 
 from e2e.executed_pages import MOVED, Executed, blocks_of, execute, render_script
 
-pytestmark = pytest.mark.xdist_group("tutorial")
-
 PAGE: Final = Path(__file__).parents[2] / "docs/tutorial/first-session.md"
 
 

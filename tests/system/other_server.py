@@ -123,7 +123,7 @@ def _initialise(programs: Path, account: Account, folder: Path) -> str:
 def run_suite(url: str, arguments: list[str]) -> int:
     """The suite's exit code on that server."""
     left_out = [f"--ignore={path}" for path in LEFT_OUT]
-    command = [sys.executable, "-m", "pytest", *SUITE, *left_out, "-m", "not system", "--dist", "loadgroup"]
+    command = [sys.executable, "-m", "pytest", *SUITE, *left_out, "-m", "not system", "--dist", "loadfile"]
     ended = subprocess.run(
         [*command, *arguments],
         cwd=ROOT,
