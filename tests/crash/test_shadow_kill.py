@@ -13,7 +13,7 @@ from msgspec import structs
 from shadow_site import CANDIDATE, ORDER, SHADOW, Players, ShadowSite
 
 from croupier.ids import SESSION, parse_id
-from croupier.providers.candidates.softswiss_v3.planted import PLANTED
+from croupier.providers.candidates.planted import PLANTED
 
 KILLS = 6
 FOUND_S = 60.0

@@ -17,7 +17,7 @@ from croupier.demo.door import TRIES
 from croupier.demo.proofs import Wallets, find_missing_bets, find_unaccounted
 from croupier.demo.providers import choose_providers, seat_players
 from croupier.ids import JOURNAL, render_id
-from croupier.providers.candidates.softswiss_v3.planted import PLANTED
+from croupier.providers.candidates.planted import PLANTED
 from croupier.runtime.database import connect_app, with_database
 from croupier.runtime.embedded import EmbeddedServer
 from croupier.runtime.supervisor import DATABASE

@@ -17,7 +17,7 @@ import pytest
 from lane_desk import balance_of
 from shadow_desk import ShadowStage, counts, misfit, shadow_stage
 
-from croupier.providers.candidates.softswiss_v3.planted import PLANTED
+from croupier.providers.candidates.planted import PLANTED
 from croupier.providers.shadow.store import Comparison, load_differences, load_tallies
 from croupier.providers.shadow.tally import EXAMPLES, Kind
 from croupier.providers.shadow.verdict import shadow_verdict

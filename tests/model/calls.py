@@ -154,7 +154,7 @@ def grant_for(session_id: UUID, **terms: object) -> Grant:
         id=session_id,
         decided_at=NOW,
         expires_at=NOW + timedelta(days=36_500),
-        terms=PlayTerms(**({"jurisdiction": "XX", "rules": "XX/1"} | terms)),
+        terms=structs.replace(PlayTerms(jurisdiction="XX", rules="XX/1"), **terms),
         evidence="{}",
     )
 

@@ -12,14 +12,14 @@ from croupier.errors import MALFORMED, UNAVAILABLE, CroupierError
 from croupier.moneypath.outcomes import INSUFFICIENT_FUNDS, Outcome
 from croupier.providers.adapters.evolution_v1 import ADAPTER as EVOLUTION
 from croupier.providers.adapters.softswiss_v2 import ADAPTER as VERSION_2
-from croupier.providers.candidates.softswiss_v3 import ADAPTER as VERSION_3
-from croupier.providers.candidates.softswiss_v3.planted import (
+from croupier.providers.candidates.planted import (
     END_NOT_READ,
     POOR_IS_LIMITED,
     ROLLBACK_OF_ITSELF,
     WIN_CONVERTED_TWICE,
     Planted,
 )
+from croupier.providers.candidates.softswiss_v3 import ADAPTER as VERSION_3
 from croupier.providers.contract import Adapter, Context, Decoded, DecodeRefused, Failure, Reply
 from croupier.providers.shadow.tally import Kind
 from croupier.providers.shadow.trial import Result

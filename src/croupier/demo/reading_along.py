@@ -18,7 +18,7 @@ from croupier.demo.providers import game_of
 from croupier.demo.settings import FOREIGN, DemoProvider
 from croupier.demo.studio import DemoFailed
 from croupier.ids import SESSION, parse_id
-from croupier.providers.candidates.softswiss_v3.planted import LONGEST_BATCH, PLANTED
+from croupier.providers.candidates.planted import LONGEST_BATCH, PLANTED
 from croupier.providers.shadow.candidates import render_digest
 from croupier.providers.shadow.store import Comparison
 from croupier.providers.shadow.verdict import ShadowReport, shadow_report

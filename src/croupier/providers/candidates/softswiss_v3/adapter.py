@@ -10,7 +10,7 @@ from msgspec import structs
 from croupier.moneypath.commands import Action, CloseRound, Rollback, Win
 from croupier.moneypath.outcomes import INSUFFICIENT_FUNDS, LIMIT_REACHED, Outcome
 from croupier.providers.adapters.softswiss_v2 import ADAPTER as VERSION_2
-from croupier.providers.candidates.softswiss_v3.planted import LONGEST_BATCH
+from croupier.providers.candidates.planted import LONGEST_BATCH
 from croupier.providers.contract import (
     Adapter,
     Attempt,

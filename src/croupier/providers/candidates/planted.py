@@ -1,4 +1,7 @@
-"""What is wrong with this candidate, as the shadow must tell it: nothing less, and nothing else."""
+"""What is wrong with `softswiss_v3`, as the shadow must tell it: nothing less, and nothing else.
+
+It stands outside the candidate, so that whoever compares need not import its code.
+"""
 
 from __future__ import annotations
 
