@@ -143,7 +143,7 @@ def _tell_calls(output: Output, calls: dict[str, Any]) -> None:
     columns = ("kind", "provider", "session_id", "reason", "attempts", "owner", "since", "deadline")
     _tell(
         output,
-        f"outcomes that nobody knows: {calls['unknown_count']}",
+        f"outcomes that nobody knows ({calls['unknown_count']})",
         ("kind", "provider", "session", "why", "attempts", "owner", "since", "deadline"),
         [tuple(str(one[name] or "") for name in columns) for one in calls["unknown"]],
     )
