@@ -12,7 +12,7 @@ from croupier.runtime import migrations
 from croupier.runtime.config.starter import write_starter
 from croupier.runtime.database import connect_owner, ensure_database, with_database
 from croupier.runtime.doctor import Finding, examine
-from croupier.runtime.doctor_database import examine_server, judge_clock
+from croupier.runtime.doctor_database import TRIGGERS, examine_server, judge_clock
 from croupier.runtime.embedded import EmbeddedServer
 
 ANY_PORT = "127.0.0.1:0"
@@ -136,6 +136,15 @@ async def test_a_disabled_or_lost_guard_is_found(database_url: str, table: str, 
     assert [finding.detail for finding in gone] == [f"trigger {trigger} on {table} is gone"]
 
 
+async def test_every_guard_of_the_schema_is_looked_at(database_url: str) -> None:
+    connection = await connect_owner(database_url)
+    rows = await connection.fetch(
+        "SELECT t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal"
+    )
+    await connection.close()
+    assert {row["tgname"]: row["relname"] for row in rows} == TRIGGERS
+
+
 async def test_an_asynchronous_commit_is_found(database_url: str) -> None:
     name = urlsplit(database_url).path.removeprefix("/")
     await execute(database_url, f'ALTER DATABASE "{name}" SET synchronous_commit = off')
@@ -215,6 +224,40 @@ async def test_a_gap_between_sections_is_found(
 ) -> None:
     edit(config_path, old, new)
     assert detail in repr(troubles(await examine(config_path, environment()))[check])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "check", "status", "said"),
+    [
+        ('id = "MT"', 'id = "XX"', "jurisdictions", "warn", "nobody is looked up"),
+        (
+            'url = "http://127.0.0.1:8702/self-exclusion"',
+            'url = "http://casino.example/check"',
+            "self_exclusion.url",
+            "warn",
+            "travels unencrypted",
+        ),
+        (
+            "[sandbox]",
+            '[geo]\ndatabase = "nothing.mmdb"\n[sandbox]',
+            "geo.database",
+            "fail",
+            "cannot be read",
+        ),
+    ],
+)
+async def test_what_is_wrong_with_who_may_play_is_found(
+    config_path: Path, old: str, new: str, check: str, status: str, said: str
+) -> None:
+    edit(config_path, old, new)
+    found = troubles(await examine(config_path, environment()), status)
+    assert said in found[check][0].detail
+
+
+async def test_a_deployment_that_serves_nobody_is_told_so(config_path: Path) -> None:
+    edit(config_path, '[[jurisdictions]]\nid = "MT"\nproviders = ["*"]\ngames = ["*"]\n', "")
+    (finding,) = troubles(await examine(config_path, environment()), "warn")["jurisdictions"]
+    assert "no session can be opened" in finding.detail
 
 
 @asynccontextmanager

@@ -186,6 +186,7 @@ def test_addresses_are_found_with_country_and_subdivision(tmp_path: Path) -> Non
     assert places.locate("203.0.113.128") == Located("MT")
     assert places.locate("198.51.100.1") == Located(None)
     assert places.locate("127.0.0.1") == Located(None)
+    assert places.locate("2001:db8::1") == Located(None), "a database of IPv4 knows no IPv6"
     places.close()
 
 

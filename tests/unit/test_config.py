@@ -16,6 +16,7 @@ from croupier.runtime.config import (
     load_config,
     parse_address,
     resolve_keys,
+    served_in,
 )
 from croupier.runtime.config.reference import PAGE, render_configuration_reference
 
@@ -460,3 +461,11 @@ def test_what_a_protocol_calls_us_by_is_asked_for_and_nothing_else(tmp_path: Pat
         "providers #1.settings.colour",
         *["providers #1.settings"] * len(wanted),
     ]
+
+
+@pytest.mark.parametrize(("assets", "cap"), [("", 500), ("[[assets]]\ncode = 'GBP'\nexponent = 4\n", 50_000)])
+def test_a_cap_is_the_same_money_in_a_finer_ledger(tmp_path: Path, assets: str, cap: int) -> None:
+    path = tmp_path / "croupier.toml"
+    path.write_text(assets + _CHECK + _place("id = 'GB'"))
+    pack = served_in(load_config(path, {}))["GB"].pack
+    assert pack.stake_cap("slots", "GBP", 30) == cap

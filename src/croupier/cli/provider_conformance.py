@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from croupier.cli.acting import read_actor, require_reason
-from croupier.cli.api import DEFAULT_TOKEN
+from croupier.cli.api import DEFAULT_TOKEN, anchored
 from croupier.cli.conformance_site import own_site
 from croupier.cli.conformance_targets import adapter_of, configured_target, find_account, own_target
 from croupier.cli.output import EXIT_FAILURE, CommandFailed, Output, output_of
@@ -242,10 +242,7 @@ def _read_own_key(ctx: typer.Context, reference: str) -> Key:
 
 def _resolve(ctx: typer.Context, reference: str) -> bytes:
     """A secret; a relative file counts from the configuration's folder, as in the configuration."""
-    scheme, _, place = reference.partition(":")
-    path = settings_of(ctx).effective_config_path
-    if scheme == "file" and path is not None and not Path(place).is_absolute():
-        reference = f"file:{path.absolute().parent / place}"
+    reference = anchored(reference, settings_of(ctx).effective_config_path)
     try:
         return resolve_secret(reference, env=os.environ)
     except SecretUnavailable as error:

@@ -55,9 +55,9 @@ class ExclusionRule(_Rule, frozen=True, tag="self_exclusion"):
 
 
 class StakeCapRule(_Rule, frozen=True, tag="stake_cap"):
-    """The most that may be staked in one game cycle, in minor units, by players of an age or more.
+    """The most that may be staked in one game cycle by players of an age or more; of unknown age, the lowest.
 
-    A player whose age nobody told gets the lowest.
+    In minor units of ISO 4217, or of the configuration for what is not in it; a finer ledger does not change the cap.
     """
 
     categories: Annotated[tuple[Category, ...], Meta(min_length=1)]

@@ -32,8 +32,11 @@ class State(StrEnum):
 TRANSITIONS: Final[dict[tuple[State, State], str]] = {
     (State.CREATED, State.LAUNCHED): "the provider confirmed the launch",
     (State.CREATED, State.ACTIVE): "the first money call beat the launch reply",
-    (State.CREATED, State.FAILED): "the launch was refused, or is unknown past its deadline",
-    (State.CREATED, State.CANCELLED): "the operator or a timeout ended it",
+    (State.CREATED, State.FAILED): "the launch was refused",
+    (
+        State.CREATED,
+        State.CANCELLED,
+    ): "the operator or a timeout ended it; its launch may be unknown",
     (State.LAUNCHED, State.ACTIVE): "the first accepted money call",
     (State.LAUNCHED, State.CANCELLED): "closed or timed out without play",
     (State.LAUNCHED, State.FAILED): "the provider says so",

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from croupier.governance.keyring import Unusable
 from croupier.runtime.config import (
@@ -38,6 +39,7 @@ OLDEST_PYTHON: Final = (3, 11)
 PROBE_TIMEOUT_S: Final = 2.0
 MOST_GAPS_SHOWN: Final = 8
 REPLY_BYTES: Final = 262_144
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 NOWHERE: Final = "XX"
 """The pack that asks for nothing."""
 
@@ -156,6 +158,15 @@ def _examine_jurisdictions(config: Config) -> list[Finding]:
         for name in served
         if name == NOWHERE
     ]
+    url = urlsplit(config.self_exclusion.url or "https:")
+    if url.scheme != "https" and url.hostname not in LOOPBACK:
+        findings.append(
+            Finding.warn(
+                "self_exclusion.url",
+                "who plays and who is excluded travels unencrypted",
+                "give the check an https:// address",
+            )
+        )
     try:
         places = open_places(config.geo.database)
         if places is not None:

@@ -38,7 +38,17 @@ SPLIT_MEMBERSHIP_VERSION: Final = 16
 MOST_CLOCK_OFFSET_S: Final = 5.0
 MIGRATE: Final = "run `croupier migrate`"
 
-HISTORY: Final = ("journal_entry", "posting", "session_event", "audit_record")
+HISTORY: Final = (
+    "journal_entry",
+    "posting",
+    "session_event",
+    "audit_record",
+    "breaker_change",
+    "eligibility_decision",
+    "play_terms",
+    "flag_change",
+    "cutover_record",
+)
 """Tables that the application may add to and never change."""
 
 TRIGGERS: Final = {
@@ -47,8 +57,18 @@ TRIGGERS: Final = {
     "session_event_is_append_only": "session_event",
     "posting_sums_to_zero": "posting",
     "audit_record_is_append_only": "audit_record",
-    "provider_key_is_kept": "provider_key",
     "revoked_key_stays_revoked": "provider_key",
+    "provider_key_is_kept": "provider_key",
+    "delivery_is_kept_as_it_came": "delivery",
+    "lifted_restriction_stays_lifted": "player_restriction",
+    "player_restriction_is_kept": "player_restriction",
+    "breaker_change_is_append_only": "breaker_change",
+    "resolved_outcome_stays_resolved": "unknown_outcome",
+    "unknown_outcome_is_kept": "unknown_outcome",
+    "eligibility_decision_is_append_only": "eligibility_decision",
+    "play_terms_are_append_only": "play_terms",
+    "flag_change_is_append_only": "flag_change",
+    "cutover_record_is_append_only": "cutover_record",
 }
 """The guards in the database itself, with their tables."""
 

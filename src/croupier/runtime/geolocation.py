@@ -39,7 +39,12 @@ class GeoFile:
     def locate(self, text: str) -> Located:
         """Where an IPv4 or IPv6 address is; nowhere for one that the database does not know."""
         self._follow()
-        found = self._reader.get(ipaddress.ip_address(text))
+        try:
+            found = self._reader.get(ipaddress.ip_address(text))
+        except (ValueError, RuntimeError) as error:
+            # An IPv6 address in a database of IPv4, or a record that cannot be read: not known, and so not allowed.
+            _log.warning("location_not_found", path=str(self._path), error=str(error).replace(text, "…"))
+            return Located(None)
         if not isinstance(found, dict):
             return Located(None)
         parts = found.get("subdivisions")

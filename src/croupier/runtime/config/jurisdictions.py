@@ -7,13 +7,26 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
+from croupier.money import AssetRegistry
 from croupier.play.eligibility import EVERY, Enablement
-from croupier.play.pack import MAX_PACK_BYTES, ExclusionRule, LocationRule, Pack, PackUnreadable, read_pack
+from croupier.play.pack import (
+    MAX_PACK_BYTES,
+    ExclusionRule,
+    LocationRule,
+    Pack,
+    PackUnreadable,
+    Rule,
+    StakeCapRule,
+    read_pack,
+)
 from croupier.runtime.config.eligibility import JurisdictionEntry
 from croupier.runtime.config.problems import Problem, render_nearest, render_shown
 from croupier.runtime.config.reading import render_place
 from croupier.runtime.config.sections import Config
 
+_STANDARD: Final = AssetRegistry()
 _FOLDER: Final = resources.files("croupier.play").joinpath("jurisdictions")
 
 
@@ -26,8 +39,23 @@ def built_in_packs() -> Mapping[str, Pack]:
 
 def served_in(config: Config) -> Mapping[str, Enablement]:
     """What is served here, by jurisdiction id. A configuration that was checked has no other."""
-    packs = built_in_packs()
-    return {entry.id: _enable(entry, _pack_of(entry, packs)) for entry in config.jurisdictions}
+    packs, ledger = built_in_packs(), config.asset_registry()
+    return {
+        entry.id: _enable(entry, _in_ledger_units(_pack_of(entry, packs), ledger))
+        for entry in config.jurisdictions
+    }
+
+
+def _in_ledger_units(pack: Pack, ledger: AssetRegistry) -> Pack:
+    """A pack whose caps count in the ledger's minor units, which may be finer than the standard's."""
+    return structs.replace(pack, rules=tuple(_finer(rule, ledger) for rule in pack.rules))
+
+
+def _finer(rule: Rule, ledger: AssetRegistry) -> Rule:
+    if not isinstance(rule, StakeCapRule) or rule.asset not in _STANDARD or rule.asset not in ledger:
+        return rule
+    decimals = ledger.get(rule.asset).exponent - _STANDARD.get(rule.asset).exponent
+    return structs.replace(rule, amount=rule.amount + "0" * decimals)
 
 
 def jurisdiction_problems(config: Config) -> Iterator[Problem]:
