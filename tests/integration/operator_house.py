@@ -33,7 +33,7 @@ from croupier.operator.eligibility import EligibilityDesk
 from croupier.operator.exclusion import ExclusionQuestion
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
-from croupier.operator.rulings import RefusalBook
+from croupier.operator.rulings import RulingBook
 from croupier.play.eligibility import Enablement, Located, Standing, Unanswered
 from croupier.providers.adapters.croupier_v1 import ADAPTER
 from croupier.providers.arrival import BodyLimits
@@ -336,7 +336,7 @@ async def open_house(
         door.served,
         ids=ids,
         now=now,
-        keep=RefusalBook(pool).keep,
+        keep=RulingBook(pool).keep,
         locate=door.locate,
         ask=door.ask,
     )

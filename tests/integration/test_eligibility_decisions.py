@@ -156,6 +156,9 @@ async def test_a_repeat_gets_its_session_but_nothing_is_launched_for_who_may_not
     again = await house.post("/v1/sessions", HERE, key="k")
     assert again.json()["session_id"] == first.json()["session_id"]
     assert again.json()["launch_url"] is not None
+    newest = (await decisions(house))[0]
+    assert (newest["granted"], newest["reason"]) == (True, "relaunch")
+    assert newest["session_id"] == first.json()["session_id"]
 
 
 async def test_a_restriction_that_is_found_under_the_lock_is_kept_as_a_refusal_too(house: House) -> None:

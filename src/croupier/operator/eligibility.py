@@ -36,6 +36,8 @@ from croupier_signing import payload_digest, random_nonce
 
 RETRY_AFTER_S: Final = 2
 """When a launch is worth another try whose self-exclusion check did not answer."""
+RELAUNCH: Final = "relaunch"
+"""The reason of a grant that opens nothing: a session that is there is launched again."""
 NOT_CONFIGURED: Final = Unanswered("not_configured")
 
 
@@ -51,8 +53,8 @@ class Applicant(Struct, frozen=True, kw_only=True):
 class EligibilityDesk:
     """Decides for one deployment. `served` is by jurisdiction id, `locate` is None without a location database.
 
-    `ask` puts the self-exclusion question; `keep` writes a refusal down and raises `unavailable` when it cannot: what
-    was refused without a trace could not be shown to anybody. Grants are written with the sessions they open.
+    `ask` puts the self-exclusion question; `keep` writes a decision down and raises `unavailable` when it cannot: what
+    was decided without a trace could not be shown to anybody. A grant that opens a session is written with it.
     """
 
     def __init__(
@@ -129,6 +131,24 @@ class EligibilityDesk:
                 detail=detail,
                 rules=rules,
                 evidence=evidence,
+            )
+        )
+
+    async def note_relaunch(self, player_id: str, session_id: UUID, grant: Grant) -> None:
+        """Keep the grant that a session is launched on once more, before it is."""
+        await self._keep(
+            Ruling(
+                bucket=bucket_of(player_id),
+                id=grant.id,
+                player_id=player_id,
+                session_id=session_id,
+                decided_at=grant.decided_at,
+                expires_at=grant.expires_at,
+                is_granted=True,
+                reason=RELAUNCH,
+                detail="",
+                rules=grant.terms.rules,
+                evidence=grant.evidence,
             )
         )
 

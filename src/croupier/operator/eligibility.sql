@@ -1,6 +1,6 @@
--- name: keep_refusal
--- Keeps a decision against a player; what was granted is written with the session it opened.
+-- name: keep_ruling
+-- Keeps a decision by itself; the one that a session was opened on is written with the session.
 SELECT write_openings(
-    ARRAY[ROW($1::smallint, $2::uuid, $3::text, NULL, $4::timestamptz, NULL, false, $5::text, $6::text, $7::text,
-              $8::text)::ruling_row],
+    ARRAY[ROW($1::smallint, $2::uuid, $3::text, $4::uuid, $5::timestamptz, $6::timestamptz, $7::boolean, $8::text,
+              $9::text, $10::text, $11::text)::ruling_row],
     '{}');

@@ -1,4 +1,4 @@
-"""The book of refusals: decisions against players, written as they are made and shown when somebody asks."""
+"""The book of decisions: refusals and leave to launch again, written as they are made, shown when somebody asks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import asyncpg
 import structlog
 from litestar import get
 from litestar.params import FromPath
+from msgspec import structs
 
 from croupier.errors import UNAVAILABLE, CroupierError
 from croupier.operator.intake import Cursor, Limit, OperatorRequest, path_name
@@ -18,11 +19,11 @@ from croupier.play.eligibility import Ruling
 from croupier.runtime.statements import load_statements
 
 _log = structlog.get_logger("croupier.operator.rulings")
-_KEEP: Final = load_statements("croupier/operator/eligibility.sql")["keep_refusal"].sql
+_KEEP: Final = load_statements("croupier/operator/eligibility.sql")["keep_ruling"].sql
 
 
-class RefusalBook:
-    """Writes refusals down, each by itself."""
+class RulingBook:
+    """Writes decisions down, each by itself."""
 
     def __init__(self, pool: asyncpg.Pool, timeout_s: float = READ_TIMEOUT_S) -> None:
         self._pool = pool
@@ -32,20 +33,9 @@ class RefusalBook:
         """Keep one. Raises CroupierError: unavailable when the database is away."""
         try:
             async with self._pool.acquire(timeout=self._timeout_s) as connection:
-                await connection.execute(
-                    _KEEP,
-                    ruling.bucket,
-                    ruling.id,
-                    ruling.player_id,
-                    ruling.decided_at,
-                    ruling.reason,
-                    ruling.detail,
-                    ruling.rules,
-                    ruling.evidence,
-                    timeout=self._timeout_s,
-                )
+                await connection.execute(_KEEP, *structs.astuple(ruling), timeout=self._timeout_s)
         except AWAY as error:
-            _log.warning("refusal_not_kept", reason=ruling.reason, error=repr(error))
+            _log.warning("ruling_not_kept", reason=ruling.reason, error=repr(error))
             detail = "the decision could not be kept; repeat the request"
             raise CroupierError(UNAVAILABLE, detail, retry_after_s=1) from None
 

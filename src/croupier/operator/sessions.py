@@ -69,6 +69,8 @@ async def open_session(request: OperatorRequest, data: JSONBody[OpenSessionBody]
         session = await _load(request, session_id)
         is_here = session.provider == way.provider
         is_waiting = admitted.may_launch and launch.awaits_launch(session)
+        if is_waiting and not is_new:
+            await exchange.deps.eligibility.note_relaunch(data.player_id, session_id, admitted.grant)
         if leave is not None and is_here and is_waiting:
             session = await launch.launch_session(exchange, data, session, leave, is_first=is_new)
     if not is_here and is_waiting:

@@ -18,7 +18,7 @@ from croupier.operator.exclusion import ExclusionCheck
 from croupier.operator.flags import LaunchFlags
 from croupier.operator.permissions import Role
 from croupier.operator.reads import OperatorReads
-from croupier.operator.rulings import RefusalBook
+from croupier.operator.rulings import RulingBook
 from croupier.play.eligibility import Located
 from croupier.providers.arrival import BodyLimits
 from croupier.providers.breakers.desk import Breakers
@@ -81,7 +81,7 @@ def build_operator_app(
             served_in(config),
             ids=ids,
             now=now,
-            keep=RefusalBook(pool).keep,
+            keep=RulingBook(pool).keep,
             locate=locate,
             ask=None if check is None else check.ask,
         ),
