@@ -22,6 +22,7 @@ EVENT: Final = "evt"
 RESTRICTION: Final = "rst"
 ELIGIBILITY: Final = "elg"
 UNKNOWN: Final = "unk"
+WALLET_CALL: Final = "wtx"
 
 _HEX_DIGITS: Final = 32
 _SOURCE: Final = random.Random()  # noqa: S311 (ids are never credentials)

@@ -17,6 +17,7 @@ from croupier.moneypath.outcomes import Outcome
 from croupier.play.eligibility import Grant
 from croupier.play.session import Opening
 from croupier.wallet.accounts import CASH_FUND
+from croupier.wallet.port import Word
 
 OPERATOR: Final = "operator"
 """The operator's own namespace of references; no provider account may have this id."""
@@ -316,6 +317,20 @@ class Report(Struct, frozen=True, gc=False, kw_only=True):
     amount: int | None = None
 
 
+class TellWallet(Struct, frozen=True, gc=False, kw_only=True):
+    """What the operator's wallet said about a call whose booking does not wait for it.
+
+    `reference` is the transaction that the call serves. `is_awaited`: its caller has not been answered yet, and gets
+    the balance that came with it.
+    """
+
+    wallet_call_id: UUID
+    player_id: str
+    reference: str
+    word: Word
+    is_awaited: bool = False
+
+
 Action = (
     Bet
     | Win
@@ -336,6 +351,7 @@ Action = (
     | SpendNonce
     | RefuseCredit
     | Report
+    | TellWallet
 )
 
 
@@ -356,6 +372,11 @@ class Call(Struct, frozen=True, gc=False, kw_only=True):
     `provider` is the provider account, or the operator's namespace; `time_source` names whose clock `occurred_at` is.
     `token_hash` is the session token the caller presented, where the protocol has one. `notice` marks what came by
     webhook: it may repeat what a callback said, and must be tied to it.
+
+    Where the operator keeps the wallet: `words` are its answers to what this call asked, by wallet call; `told` are
+    balances it told beforehand, by asset in minor units; `is_wallet_away` says that it is not asked for the moment, and
+    `is_late` that the caller was told already that nobody knows. `answer_by_s` is until when the caller waits, by the
+    monotonic clock.
     """
 
     provider: str
@@ -372,3 +393,8 @@ class Call(Struct, frozen=True, gc=False, kw_only=True):
     rules: Rules = NATIVE_RULES
     token_hash: str | None = None
     notice: NoticeTerms | None = None
+    words: tuple[tuple[UUID, Word], ...] = ()
+    told: tuple[tuple[str, int], ...] = ()
+    is_wallet_away: bool = False
+    is_late: bool = False
+    answer_by_s: float | None = None

@@ -23,6 +23,7 @@ from croupier.play.session import Session, SessionEvent
 from croupier.play.timeouts import DEFAULT_POLICY, Policy
 from croupier.play.unknown import UnknownOutcome
 from croupier.wallet.accounts import MATERIALISED, POOL, WALLET, AccountKey, Leg, imbalance
+from croupier.wallet.calls import Booked, CallState, WalletCall, WalletTerms
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -184,6 +185,9 @@ class Effects(Struct, frozen=True, gc=False):
     restriction: Restriction | None = None
     opened: Opened | None = None
     unknown: UnknownOutcome | None = None
+    wallet_calls: tuple[WalletCall, ...] = ()
+    shown: Reference | None = None
+    """A stored answer whose balance is another one, before anybody has had it."""
 
 
 class Stamp(Struct, frozen=True):
@@ -199,6 +203,7 @@ _ABSENT: Any = object()
 _CHANGING: Final = (
     *("answers", "balances", "legs", "noticed", "paid"),
     *("posted", "references", "restrictions", "rounds", "sessions", "terms", "tokens"),
+    *("told", "wallet_call_ids", "wallet_calls"),
 )
 """What decisions change."""
 
@@ -207,6 +212,7 @@ class Facts:
     """The working set of one batch."""
 
     __slots__ = (
+        "_told_before",
         "_undo",
         "answers",
         "applied",
@@ -223,9 +229,19 @@ class Facts:
         "sessions",
         "terms",
         "tokens",
+        "told",
+        "wallet",
+        "wallet_call_ids",
+        "wallet_calls",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, wallet: WalletTerms | None = None) -> None:
+        """Facts of a batch; `wallet` are the terms of the operator's own wallet, None where Croupier's is the one."""
+        self.wallet = wallet
+        self.told: dict[AccountKey, int] = {}
+        self._told_before: dict[AccountKey, int] = {}
+        self.wallet_calls: dict[UUID, WalletCall] = {}
+        self.wallet_call_ids: dict[tuple[str, str], UUID | None] = {}
         self.players: set[str] = set()
         self.balances: dict[AccountKey, int] = {}
         self.references: dict[tuple[str, str], Reference] = {}
@@ -244,8 +260,50 @@ class Facts:
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
 
     def balance(self, key: AccountKey) -> int:
-        """Balance in minor units; an account that was never used holds nothing."""
+        """Balance in minor units; an account that was never used holds nothing.
+
+        Of a player's wallet it is what the player has: where the operator keeps it, what the wallet told last.
+        """
+        if self.wallet is not None and key.kind == WALLET:
+            return self.told.get(key, 0)
         return self.balances.get(key, 0)
+
+    def note_told(self, key: AccountKey, balance: int) -> None:
+        """Remember what the operator's wallet says that a player has."""
+        self._set(self.told, key, balance)
+
+    def changed_told(self) -> dict[AccountKey, int]:
+        """What the operator's wallet told last, where that changed since these facts were read."""
+        return {key: told for key, told in self.told.items() if self._told_before.get(key) != told}
+
+    def keep_wallet_here(self) -> None:
+        """Go on as if what the operator's wallet told last were in a wallet of ours, so that nobody is asked."""
+        self.balances.update(self.told)
+        self.wallet = None
+
+    def settle_loading(self) -> None:
+        """What stands now was loaded: it cannot be undone, and was not changed."""
+        self._told_before = dict(self.told)
+        self._undo.clear()
+
+    def note_wallet_call(self, call: WalletCall) -> None:
+        """Remember how a wallet call stands; a provider's transaction has one that counts."""
+        self._set(self.wallet_calls, call.id, call)
+        if call.booked != Booked.NEVER:
+            counts = call.state != CallState.UNDONE
+            self._set(self.wallet_call_ids, (call.provider, call.reference), call.id if counts else None)
+
+    def wallet_call_of(self, provider: str, reference: str) -> WalletCall | None:
+        """The wallet call of a provider's transaction, if one was ever made and counts."""
+        call_id = self.wallet_call_ids.get((provider, reference))
+        return None if call_id is None else self.wallet_calls[call_id]
+
+    def is_awaiting(self, player_id: str, *, but: UUID | None = None) -> bool:
+        """Whether earlier money of a player is under way with the operator's wallet, `but` for one request's own."""
+        return any(
+            call.holds_debits and call.player_id == player_id and call.request_id != but
+            for call in self.wallet_calls.values()
+        )
 
     def restriction_of(self, player_id: str, now: datetime) -> Restriction | None:
         """What keeps a player from staking now, if anything does."""
@@ -319,6 +377,8 @@ class Facts:
             self._set(self.noticed, effects.noticed.fact, effects.noticed.reference if is_free else None)
         if self.has_notices and effects.reference is not None:
             self.note_paid(effects.reference)
+        for call in effects.wallet_calls:
+            self.note_wallet_call(call)
         for entry in effects.entries:
             self._post(entry)
         self._take_states(effects)
@@ -370,8 +430,11 @@ class Facts:
                 f"jackpot pool {leg.owner} in {leg.asset} was not loaded, so its balance is not known"
             )
         balance = self.balances.get(key, 0) + leg.amount
-        if balance < 0 and leg.kind == WALLET:
-            raise Violation(f"a wallet in {leg.asset} would go below zero")
+        if leg.kind == WALLET:
+            if self.wallet is not None:
+                self._set(self.told, key, self.told.get(key, 0) + leg.amount)
+            elif balance < 0:
+                raise Violation(f"a wallet in {leg.asset} would go below zero")
         self._set(self.balances, key, balance)
         return balance
 

@@ -19,11 +19,12 @@ from msgspec import Struct
 
 from croupier.errors import INTERNAL, OVERLOADED, UNAVAILABLE, CroupierError
 from croupier.moneypath.commands import Call, SpendNonce
-from croupier.moneypath.decide import Answer
+from croupier.moneypath.decide import Answer, Ask
 from croupier.moneypath.facts import Stamp
 from croupier.moneypath.faults import UNREACHABLE, Fault, classify
 from croupier.moneypath.outcomes import Outcome
 from croupier.moneypath.transaction import run_transaction
+from croupier.wallet.calls import WalletTerms
 
 _log = structlog.get_logger("croupier.lane")
 _JITTER: Final = random.Random()  # noqa: S311 (spreads retries, guards nothing)
@@ -60,9 +61,9 @@ class BatchRecord(Struct, frozen=True):
 
 class _Item(Struct):
     call: Call
-    future: asyncio.Future[tuple[Outcome, ...]]
+    future: asyncio.Future[tuple[Outcome, ...] | Ask]
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: Answer | Ask) -> None:
         if self.future.done():
             return
         if isinstance(answer, CroupierError):
@@ -82,7 +83,10 @@ class Lane:
         settings: LaneSettings,
         observe: Callable[[BatchRecord], None],
         on_death: Callable[[], None] = lambda: None,
+        *,
+        wallet: WalletTerms | None = None,
     ) -> None:
+        self._wallet = wallet
         self._number = number
         self._on_death = on_death
         self._connect = connect
@@ -117,8 +121,10 @@ class Lane:
         self._waiting.clear()
         self._on_death()
 
-    def submit(self, call: Call) -> asyncio.Future[tuple[Outcome, ...]]:
+    def submit(self, call: Call) -> asyncio.Future[tuple[Outcome, ...] | Ask]:
         """Queue a call; the future gives its outcomes, or raises its CroupierError.
+
+        Where the operator keeps the wallet, it may give what that must be asked first.
 
         Raises:
             CroupierError: `overloaded` when the queue is full, `unavailable` when the lane is draining.
@@ -128,7 +134,7 @@ class Lane:
         if len(self._waiting) >= self._settings.queue:
             detail = "too many calls are waiting; repeat the request later"
             raise CroupierError(OVERLOADED, detail, retry_after_s=self._retry_after_s())
-        future: asyncio.Future[tuple[Outcome, ...]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[tuple[Outcome, ...] | Ask] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Item(call, future))
         self._wake.set()
         return future
@@ -205,7 +211,12 @@ class Lane:
                 calls = [item.call for item in batch]
                 is_begun, self._is_begun = self._is_begun, False
                 answers = await run_transaction(
-                    connection, calls, self._make_stamp, lock_wait_ms=lock_wait_ms, is_begun=is_begun
+                    connection,
+                    calls,
+                    self._make_stamp,
+                    lock_wait_ms=lock_wait_ms,
+                    is_begun=is_begun,
+                    wallet=self._wallet,
                 )
             except Exception as error:  # noqa: BLE001 (the worker loop: every fault ends in an answer)
                 fault = classify(error)
@@ -266,7 +277,7 @@ class Lane:
             nonce=nonce,
             actions=(SpendNonce(player_id=nonce.nonce),),
         )
-        future: asyncio.Future[tuple[Outcome, ...]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[tuple[Outcome, ...] | Ask] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(_Item(alone, future))
 

@@ -17,6 +17,7 @@ from croupier.moneypath.commands import (
     OpenSession,
     ReadBalance,
     Rollback,
+    TellWallet,
     Win,
     WinKind,
 )
@@ -29,9 +30,12 @@ from croupier.moneypath.rows import (
     read_round,
     read_session,
     read_terms,
+    read_told,
+    read_wallet_call,
 )
 from croupier.play.restriction import Restriction
 from croupier.wallet.accounts import CASH_FUND, NO_FUND, POOL, WALLET
+from croupier.wallet.calls import WalletTerms
 
 
 class Connection(Protocol):
@@ -44,11 +48,14 @@ class Connection(Protocol):
         """Run a statement without result."""
 
 
-_LOAD: Final = (
+_COLUMNS: Final = (
     "SELECT accounts, replayed, refs, undone, sessions, rounds, answers, tokens, noticed, paid, "
-    "load_restrictions($3) AS restrictions, load_play_terms(sessions) AS terms "
-    "FROM load_facts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+    "load_restrictions($3) AS restrictions, load_play_terms(sessions) AS terms"
 )
+_SOURCE: Final = " FROM load_facts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+_LOAD: Final = _COLUMNS + _SOURCE
+_LOAD_REMOTE: Final = _COLUMNS + ", load_wallet($3, $5, $14) AS wallet" + _SOURCE
+"""Where the operator keeps the wallet: what is under way with it, too."""
 
 
 class Wanted:
@@ -67,6 +74,7 @@ class Wanted:
         "tokens",
         "told",
         "unseated",
+        "wallet_calls",
     )
 
     def __init__(self, calls: Iterable[Call]) -> None:
@@ -81,6 +89,7 @@ class Wanted:
         self.unseated: set[tuple[int, str, str, str | None]] = set()
         self.noticed: set[tuple[int, UUID, str]] = set()
         self.told: set[tuple[int, UUID, str]] = set()
+        self.wallet_calls: set[tuple[int, UUID]] = set()
         self.is_deep = False
         for call in calls:
             self._add(call)
@@ -95,6 +104,8 @@ class Wanted:
             self.answers.add((wanted.bucket, wanted.api_key_id, wanted.key))
         if call.token_hash is not None:
             self.tokens.add((call.bucket, call.token_hash))
+        for wallet_call_id, _ in call.words:
+            self.wallet_calls.add((call.bucket, wallet_call_id))
         for action in call.actions:
             self._add_action(call, action)
 
@@ -117,6 +128,8 @@ class Wanted:
                 self.references.add((OPERATOR, action.reference))
             case Deposit():
                 self.ensure.add((bucket, call.player_id, WALLET, action.asset, action.fund))
+            case TellWallet():
+                self.wallet_calls.add((bucket, action.wallet_call_id))
             case OpenSession():
                 self.ensure.add((bucket, call.player_id, WALLET, action.opening.asset, CASH_FUND))
             case _:
@@ -166,20 +179,35 @@ class Wanted:
         )
 
 
-async def load_facts(connection: Connection, calls: Sequence[Call]) -> tuple[Facts, frozenset[UUID]]:
+async def load_facts(
+    connection: Connection, calls: Sequence[Call], wallet: WalletTerms | None = None
+) -> tuple[Facts, frozenset[UUID]]:
     """Lock and load. Returns the facts, and the ids of the requests whose nonce another request spent before.
 
-    Waits for players locked by other processes; the connection's lock timeout bounds the wait.
+    `wallet` are the terms of the operator's own wallet, None where Croupier's is the one. Waits for players locked by
+    other processes; the connection's lock timeout bounds the wait.
     """
     wanted = Wanted(calls)
-    row = await connection.fetchrow(_LOAD, *wanted.arguments())
-    facts = _read(row)
+    if wallet is None:
+        row = await connection.fetchrow(_LOAD, *wanted.arguments())
+    else:
+        row = await connection.fetchrow(_LOAD_REMOTE, *wanted.arguments(), sorted(wanted.wallet_calls))
+    facts = _read(row, wallet)
     facts.has_notices = any(call.notice is not None for call in calls)
     return facts, frozenset(nonce[3] for nonce in row["replayed"] or ())
 
 
-def _read(row: Any) -> Facts:
-    facts = Facts()
+def _read_wallet(facts: Facts, wallet: Any) -> None:
+    for found in wallet[0] or ():
+        facts.note_wallet_call(read_wallet_call(found))
+    for told in wallet[1] or ():
+        facts.note_told(*read_told(told))
+
+
+def _read(row: Any, wallet: WalletTerms | None) -> Facts:
+    facts = Facts(wallet)
+    if wallet is not None:
+        _read_wallet(facts, row["wallet"])
     for account in row["accounts"] or ():
         key, balance = read_account(account)
         facts.balances[key] = balance
@@ -209,4 +237,5 @@ def _read(row: Any) -> Facts:
     facts.terms = dict(read_terms(terms) for terms in row["terms"] or ())
     for paid in row["paid"] or ():
         facts.note_paid(read_reference(paid))
+    facts.settle_loading()
     return facts

@@ -10,12 +10,13 @@ import asyncpg
 from msgspec import Struct
 
 from croupier.moneypath.commands import Call
-from croupier.moneypath.decide import Answer
+from croupier.moneypath.decide import Answer, Ask
 from croupier.moneypath.facts import Break, Effects, Facts, Stamp
 from croupier.moneypath.faults import UNREACHABLE
 from croupier.moneypath.load import Connection, load_facts
 from croupier.moneypath.transaction import decide_batch
 from croupier.wallet.accounts import WALLET
+from croupier.wallet.calls import WalletTerms
 
 LOCK_WAIT_MS: Final = 50
 """How long a rehearsal waits for a player who is held elsewhere: whoever moves money goes first."""
@@ -48,26 +49,30 @@ async def rehearse(
     *,
     earlier: Facts | None = None,
     lock_wait_ms: int = LOCK_WAIT_MS,
+    wallet: WalletTerms | None = None,
 ) -> Rehearsal:
     """Decide a batch as `run_transaction` would, and leave no trace of it: nothing is written, no nonce is spent.
 
     The players are held only while their facts are read. `earlier` are the facts after the batch before, of which
-    this one goes on. Raises whatever the driver raises, lock_not_available (55P03) for a player held elsewhere.
+    this one goes on. Where the operator keeps the `wallet`, what it told last stands in for its answers. Raises
+    whatever the driver raises, lock_not_available (55P03) for a player held elsewhere.
     """
     await connection.execute("BEGIN")
     try:
         await connection.execute(f"SET LOCAL lock_timeout = {lock_wait_ms:d}")
-        facts, replayed = await load_facts(connection, calls)
+        facts, replayed = await load_facts(connection, calls, wallet)
     finally:
         # A connection that cannot even do that is found out by the next statement.
         with suppress(asyncpg.PostgresError, *UNREACHABLE):
             await connection.execute("ROLLBACK")
+    facts.keep_wallet_here()
     if earlier is not None:
         facts.continue_from(earlier)
     stamp, results = make_stamp(), []
     for call in calls:
         done = len(facts.applied)
         (answer,) = decide_batch(facts, (call,), replayed, stamp)
+        assert not isinstance(answer, Ask), "a rehearsal asks nobody"  # noqa: S101 (narrowing)
         results.append(_told(answer, facts.applied[done:]))
     return Rehearsal(tuple(results), facts)
 

@@ -18,7 +18,8 @@ from croupier.play.round import Round, RoundChange
 from croupier.play.session import Change, Opening, Session, SessionEvent
 from croupier.play.timeouts import Timer
 from croupier.play.unknown import Resolution, UnknownOutcome
-from croupier.wallet.accounts import AccountKey, Leg, account_key
+from croupier.wallet.accounts import WALLET, AccountKey, Leg, account_key
+from croupier.wallet.calls import WalletCall
 
 Row = tuple[Any, ...]
 
@@ -238,6 +239,37 @@ def unknown_row(unknown: UnknownOutcome) -> Row:
 def resolution_row(resolution: Resolution) -> Row:
     """How a launch became known as `resolution_row`."""
     return tuple(getattr(resolution, name) for name in Resolution.__struct_fields__)
+
+
+def wallet_call_row(call: WalletCall) -> Row:
+    """A wallet call as `wallet_call_row`."""
+    fields = [getattr(call, name) for name in WalletCall.__struct_fields__]
+    for place in _AMOUNTS_OF_CALL:
+        fields[place] = _text(fields[place])
+    return tuple(fields)
+
+
+def read_wallet_call(row: Sequence[Any]) -> WalletCall:
+    """A wallet call from `wallet_call_row`."""
+    fields = list(row)
+    for place in _AMOUNTS_OF_CALL:
+        fields[place] = _number(fields[place])
+    return WalletCall(**dict(zip(WalletCall.__struct_fields__, fields, strict=True)))
+
+
+_AMOUNTS_OF_CALL: Final = tuple(
+    WalletCall.__struct_fields__.index(name) for name in ("amount", "moved", "balance")
+)
+
+
+def told_row(bucket: int, key: AccountKey, told: int) -> Row:
+    """What a player has by the operator's wallet as `told_row`."""
+    return (bucket, key.owner, key.asset, key.fund, str(told))
+
+
+def read_told(row: Sequence[Any]) -> tuple[AccountKey, int]:
+    """What a player has by the operator's wallet from `told_row`."""
+    return AccountKey(WALLET, row[1], row[2], row[3]), int(row[4])
 
 
 def noticed_row(noticed: Noticed) -> Row:

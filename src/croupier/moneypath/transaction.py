@@ -9,10 +9,11 @@ import structlog
 
 from croupier.errors import INTERNAL, UNAUTHENTICATED, CroupierError, Violation
 from croupier.moneypath.commands import Call
-from croupier.moneypath.decide import Answer, decide_call
+from croupier.moneypath.decide import Answer, Ask, decide_call
 from croupier.moneypath.facts import Facts, Stamp
 from croupier.moneypath.load import load_facts
 from croupier.moneypath.write import write_effects
+from croupier.wallet.calls import WalletTerms
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -29,9 +30,11 @@ async def run_transaction(
     *,
     lock_wait_ms: int | None = None,
     is_begun: bool = False,
-) -> list[Answer]:
+    wallet: WalletTerms | None = None,
+) -> list[Answer | Ask]:
     """Decide a batch and make it durable. The answers are in the order of the calls.
 
+    `wallet`: the terms of the operator's own wallet, None where Croupier's is the one.
     `is_begun`: the transaction is open already, and has done nothing yet.
     `lock_wait_ms` shortens the wait for players that somebody else holds; None leaves the connection's own.
     Raises whatever the driver raises; nothing of the batch is visible then, unless the commit's reply was lost.
@@ -41,7 +44,7 @@ async def run_transaction(
     try:
         if lock_wait_ms is not None:
             await connection.execute(f"SET LOCAL lock_timeout = {lock_wait_ms:d}")
-        facts, replayed = await load_facts(connection, calls)
+        facts, replayed = await load_facts(connection, calls, wallet)
         # The clock is read after the locks are held, so that later decisions never carry earlier times.
         stamp = make_stamp()
         answers = decide_batch(facts, calls, replayed, stamp)
@@ -55,14 +58,14 @@ async def run_transaction(
 
 def decide_batch(
     facts: Facts, calls: Sequence[Call], replayed: frozenset[UUID], stamp: Stamp
-) -> list[Answer]:
+) -> list[Answer | Ask]:
     """Decide every call in order. A call that fails takes nothing with it."""
     return [
         _replayed() if call.request_id in replayed else _decide_guarded(facts, call, stamp) for call in calls
     ]
 
 
-def _decide_guarded(facts: Facts, call: Call, stamp: Stamp) -> Answer:
+def _decide_guarded(facts: Facts, call: Call, stamp: Stamp) -> Answer | Ask:
     mark = facts.mark()
     try:
         return decide_call(facts, call, stamp)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from croupier.ids import IdSource
+from croupier.ids import IdSource, bucket_of
 from croupier.moneypath.announce import announce
 from croupier.moneypath.facts import Effects, Fact, Facts, Opened, Stamp
 from croupier.moneypath.load import Connection
@@ -28,7 +28,9 @@ from croupier.moneypath.rows import (
     terms_row,
     timer_row,
     token_row,
+    told_row,
     unknown_row,
+    wallet_call_row,
 )
 from croupier.moneypath.timing import Timing, plan_timing
 from croupier.wallet.accounts import AccountKey
@@ -41,6 +43,7 @@ _WRITE: Final = (
 _WRITE_RESTRICTIONS: Final = "SELECT write_restrictions($1)"
 _WRITE_OPENINGS: Final = "SELECT write_openings($1, $2)"
 _WRITE_TIMING: Final = "SELECT write_timing($1, $2, $3, $4)"
+_WRITE_WALLET: Final = "SELECT write_wallet($1, $2, $3, $4)"
 
 
 class Rows:
@@ -153,10 +156,33 @@ async def write_effects(connection: Connection, facts: Facts, stamp: Stamp) -> b
     if rows.opened:
         terms = [terms_row(one.ruling, one.terms) for one in rows.opened]
         await connection.fetchrow(_WRITE_OPENINGS, [ruling_row(one.ruling) for one in rows.opened], terms)
+    if facts.wallet is not None:
+        await _write_wallet(connection, facts, stamp.now)
     timing = plan_timing(facts.applied, facts.sessions, facts.terms, stamp)
     if not timing.is_empty:
         await connection.fetchrow(_WRITE_TIMING, *_timing_arguments(timing))
     return True
+
+
+async def _write_wallet(connection: Connection, facts: Facts, now: datetime) -> None:
+    """What is asked of the operator's wallet and what it said, each call and balance as it stands after the batch."""
+    changed = {call.id for effects in facts.applied for call in effects.wallet_calls}
+    told = facts.changed_told()
+    shown = [effects.shown for effects in facts.applied if effects.shown is not None]
+    if not (changed or told):
+        return
+    await connection.fetchrow(
+        _WRITE_WALLET,
+        # Sorted, so that two processes which write the same rows wait for each other in one order.
+        [wallet_call_row(facts.wallet_calls[call_id]) for call_id in sorted(changed)],
+        [told_row(bucket_of(key.owner), key, balance) for key, balance in _in_order(told)],
+        [reference_row(one) for one in shown],
+        now,
+    )
+
+
+def _in_order(told: dict[AccountKey, int]) -> list[tuple[AccountKey, int]]:
+    return sorted(told.items(), key=lambda one: (one[0].owner, one[0].asset, one[0].fund))
 
 
 def _timing_arguments(timing: Timing) -> tuple[Any, ...]:

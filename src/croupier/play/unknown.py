@@ -14,6 +14,10 @@ LAUNCH: Final = "launch"
 """The kind of a launch whose reply was lost; its subject is the session's id, under which it is never doubled."""
 
 
+WALLET_OUTCOME: Final = "wallet"
+"""The kind of what was asked of the operator's wallet; its subject is the reference there."""
+
+
 class UnknownOutcome(Struct, frozen=True, gc=False):
     """A question without an answer: whose it is, and by when it is answered or given up.
 

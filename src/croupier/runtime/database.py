@@ -110,13 +110,15 @@ def owner_settings() -> dict[str, str]:
 
 
 async def connect_app(
-    url: str, *, lane: bool = False, application_name: str = "croupier"
+    url: str, *, lane: bool = False, application_name: str = "croupier", wallet_mode: str = "builtin"
 ) -> asyncpg.Connection:
     """One connection as croupier_app; a lane's connection plans the same way whatever the tables hold.
 
+    `wallet_mode` says what the wallets are that it makes: `builtin`, or mirrors of the operator's own (`remote`).
     Raises DatabaseUrlError, OSError, TimeoutError or asyncpg.PostgresError.
     """
     settings = app_settings(lane=lane, application_name=application_name)
+    settings["croupier.wallet_mode"] = wallet_mode
     return await asyncpg.connect(
         require_database_url(url),
         timeout=CONNECT_TIMEOUT_S,

@@ -23,6 +23,7 @@ from croupier.moneypath.decide.verdict import (
     refuse,
     render_reference,
 )
+from croupier.moneypath.decide.wallet import Movement, ask_wallet, code_of, pending_call
 from croupier.moneypath.facts import Entry, Facts, Stamp
 from croupier.moneypath.outcomes import (
     INSUFFICIENT_FUNDS,
@@ -33,9 +34,10 @@ from croupier.moneypath.outcomes import (
 )
 from croupier.play.eligibility import PlayTerms
 from croupier.play.round import Round, RoundChange, RoundState
-from croupier.play.session import Change, Session, State, is_open_for_play
+from croupier.play.session import OPEN_FOR_PLAY, Change, Session, State, is_open_for_play
 from croupier.wallet.accounts import Leg, wallet_of
 from croupier.wallet.entries import Purse, Terms, plan_bet
+from croupier.wallet.port import Operation, Refused
 
 
 def decide_bet(facts: Facts, call: Call, bet: Bet, stamp: Stamp) -> Verdict:
@@ -61,7 +63,12 @@ def _decide_unseated(facts: Facts, call: Call, bet: Bet, stamp: Stamp) -> Verdic
     known = decide_known(facts, call, subject, stamp)
     if known is not None:
         return known
-    seat = find_debit_seat(facts, call, stamp, asset=bet.asset, round_id=bet.round_id, game_id=bet.game_id)
+    asked = pending_call(facts, call, bet.reference)
+    seat = (
+        find_debit_seat(facts, call, stamp, asset=bet.asset, round_id=bet.round_id, game_id=bet.game_id)
+        if asked is None
+        else asked.session_id
+    )
     if isinstance(seat, CroupierError):
         return refuse(seat)
     if seat is not None:
@@ -91,11 +98,21 @@ def _subject(bet: Bet) -> Subject:
 def _decide_seated(
     facts: Facts, call: Call, bet: Bet, subject: Subject, session: Session, stamp: Stamp
 ) -> Verdict:
-    balance = facts.balance(wallet_of(bet.player_id, bet.asset))
+    key = wallet_of(bet.player_id, bet.asset)
     legs = _legs(call, bet, session)
-    code = _decline_code(facts, call, session, bet, stamp, balance)
-    if code is None and exceeds_digits(facts, legs, bucket=call.bucket, session=session):
-        code = LIMIT_REACHED
+    code = None
+    if pending_call(facts, call, bet.reference) is None:
+        # What the operator's wallet was asked once is not judged again: the player may have paid.
+        code = _decline_code(facts, call, session, bet, stamp)
+        if code is None and exceeds_digits(facts, legs, bucket=call.bucket, session=session):
+            code = LIMIT_REACHED
+    if code is None and facts.wallet is not None and bet.amount:
+        movement = Movement(operation=Operation.DEBIT, amount=bet.amount, kind="bet")
+        word = ask_wallet(facts, call, subject, movement, bet, stamp)
+        if isinstance(word, Verdict):
+            return word
+        code = code_of(word) if isinstance(word, Refused) else None
+    balance = facts.balance(key)
     if code is not None:
         return decline(call, subject, stamp, code=code, balance=balance)
     entry = entry_for(call, subject, legs, stamp, occurred_at=bet.occurred_at, details=_details(bet))
@@ -113,9 +130,7 @@ def _legs(call: Call, bet: Bet, session: Session) -> tuple[Leg, ...]:
     return plan_bet(purse, bet.amount, bet.contribution, terms)
 
 
-def _decline_code(
-    facts: Facts, call: Call, session: Session, bet: Bet, stamp: Stamp, balance: int
-) -> str | None:
+def _decline_code(facts: Facts, call: Call, session: Session, bet: Bet, stamp: Stamp) -> str | None:
     # First of all: a restriction closes sessions too, and is what the player should be told.
     if facts.restriction_of(bet.player_id, stamp.now) is not None:
         return PLAYER_RESTRICTED
@@ -130,7 +145,9 @@ def _decline_code(
         staked = 0 if round_ is None else round_.staked
         if staked + bet.amount > terms.stake_cap:
             return LIMIT_REACHED
-    return INSUFFICIENT_FUNDS if balance < bet.amount else None
+    if facts.wallet is not None:
+        return None
+    return INSUFFICIENT_FUNDS if facts.balance(wallet_of(bet.player_id, bet.asset)) < bet.amount else None
 
 
 def _is_idle(session: Session, terms: PlayTerms | None, stamp: Stamp) -> bool:
@@ -145,12 +162,15 @@ def _happening(
 ) -> tuple[Happening, Round]:
     change = RoundChange(bets=1, live_bets=1, staked=bet.amount, contribution=bet.contribution_text)
     round_, round_change, held = change_round(facts, session, bet.round_id, change, stamp)
+    # A stake that the operator's wallet took while the session ended is late money, like a win.
+    is_late = session.state not in OPEN_FOR_PLAY
     happening = Happening(
         cause="bet",
         occurred_at=bet.occurred_at,
         reference=bet.reference,
+        code="late_money" if is_late else "ok",
         round_id=bet.round_id,
-        to_state=State.ACTIVE.value,
+        to_state=None if is_late else State.ACTIVE.value,
         journal_ids=() if entry is None else (entry.id,),
         change=Change(staked=bet.amount, contributed=bet.contribution, rounds_open=held, round=round_change),
     )

@@ -29,6 +29,7 @@ from croupier.moneypath.commands import (
     Restrict,
     Rollback,
     SpendNonce,
+    TellWallet,
     Win,
     Withdrawal,
 )
@@ -48,12 +49,14 @@ from croupier.moneypath.decide.sessions import (
     decide_open,
     decide_unknown,
 )
-from croupier.moneypath.decide.verdict import Subject, Verdict, finding, refuse, refused_credit
+from croupier.moneypath.decide.verdict import Sending, Subject, Verdict, finding, refuse, refused_credit
+from croupier.moneypath.decide.wallet import Ask, decide_tell, hear_words, take_back, unbooked
 from croupier.moneypath.decide.win import decide_win
 from croupier.moneypath.facts import Break, Effects, Facts, Stamp, StoredAnswer
 from croupier.moneypath.outcomes import APPROVED, OK, Outcome
 from croupier.play.session import is_open_for_play
 from croupier.wallet.accounts import wallet_of
+from croupier.wallet.calls import Booked, CallState
 
 UNDONE: Final = "undone_with_its_call"
 OUT_OF_ORDER: Final = "the call rolls back an action of its own that comes later; nothing was applied"
@@ -61,13 +64,47 @@ OUT_OF_ORDER: Final = "the call rolls back an action of its own that comes later
 Answer = tuple[Outcome, ...] | CroupierError
 """What a call gets: one outcome for each action, or one error for all of it."""
 
+ROLLED_BACK: Final = "its_call_was_not_taken"
+"""Why the operator's wallet is told to undo what it has approved: another action of the same call was not."""
 
-def decide_call(facts: Facts, call: Call, stamp: Stamp) -> Answer:
+
+def decide_call(facts: Facts, call: Call, stamp: Stamp) -> Answer | Ask:
     """Decide a call and take its effects into the facts.
 
     Actions are decided in order. The first that is not approved ends the call: what the earlier ones newly did is
-    taken back, and only that action's decline is kept. Repeats inside a call are legal.
+    taken back, and only that action's decline is kept. Repeats inside a call are legal. Where the operator keeps the
+    wallet, a call may need its answers first, or have something brought to it.
     """
+    if facts.wallet is None:
+        return _decide_all(facts, call, stamp)
+    hear_words(facts, call, stamp)
+    begun = len(facts.applied)
+    answer = _decide_all(facts, call, stamp)
+    if isinstance(answer, Ask):
+        return answer
+    is_taken = not isinstance(answer, CroupierError) and all(outcome.is_approved for outcome in answer)
+    for known in () if is_taken else unbooked(facts, call):
+        # All or none (docs/decisions/0023-the-operators-wallet-is-asked-in-two-turns.md).
+        facts.apply(Effects(wallet_calls=take_back(facts, call, known, stamp, because=ROLLED_BACK)))
+    return _with_sendings(facts, answer, begun)
+
+
+def _with_sendings(facts: Facts, answer: Answer, begun: int) -> Answer | Ask:
+    """The answer, with the wallet calls that are made now although it does not wait for them."""
+    sendings = tuple(
+        Sending(made)
+        for effects in facts.applied[begun:]
+        for made in effects.wallet_calls
+        if made.state == CallState.ASKED and made.booked != Booked.AFTER
+    )
+    if not sendings:
+        return answer
+    if isinstance(answer, CroupierError):
+        return Ask(sendings, error=answer)
+    return Ask(sendings, outcomes=answer)
+
+
+def _decide_all(facts: Facts, call: Call, stamp: Stamp) -> Answer | Ask:
     answered = _stored_answer(facts, call)
     if answered is not None:
         return answered
@@ -75,6 +112,11 @@ def decide_call(facts: Facts, call: Call, stamp: Stamp) -> Answer:
     outcomes: list[Outcome] = []
     for action in call.actions:
         verdict = decide_action(facts, call, action, stamp)
+        if verdict.asks:
+            facts.undo_to(mark)
+            assert verdict.effects is not None, "what is asked is written first"  # noqa: S101 (narrowing)
+            facts.apply(verdict.effects)
+            return Ask(verdict.asks)
         if call.notice is not None:
             verdict = judge_notice(call, action, verdict, stamp)
         if not verdict.is_approved and outcomes:
@@ -139,6 +181,8 @@ def decide_action(facts: Facts, call: Call, action: Action, stamp: Stamp) -> Ver
             return _decide_refused_credit(call, action, stamp)
         case Report():
             return decide_report(call, action, stamp)
+        case TellWallet():
+            return decide_tell(facts, call, action, stamp)
         case _:
             assert_never(action)
 
@@ -174,7 +218,7 @@ def _with_balance(facts: Facts, call: Call, action: Action, error: CroupierError
     asset = getattr(action, "asset", None)
     key = wallet_of(call.player_id, asset) if asset is not None else None
     if key is not None and key in facts.balances:
-        error.balance = (facts.balances[key], key.asset)
+        error.balance = (facts.balance(key), key.asset)
     return error
 
 

@@ -14,9 +14,11 @@ from croupier.moneypath.decide.verdict import (
     refused_credit,
     render_reference,
 )
+from croupier.moneypath.decide.wallet import asked_as
 from croupier.moneypath.facts import Break, Effects, Facts, Reference, Stamp
 from croupier.moneypath.outcomes import DECLINED, TOMBSTONE, TOMBSTONED, Outcome
 from croupier.wallet.accounts import wallet_of
+from croupier.wallet.calls import Booked
 
 CREDITS: Final = frozenset({"win", "jackpot_win", "promo_win", "rollback", "deposit", "withdrawal_cancel"})
 """Actions that give a player money: their refusal is finance's business."""
@@ -33,7 +35,7 @@ def decide_known(facts: Facts, call: Call, subject: Subject, stamp: Stamp) -> Ve
     """The verdict for a reference that is known already; None for a new one."""
     stored = facts.references.get((call.provider, subject.reference))
     if stored is None:
-        return None
+        return _decide_asked(facts, call, subject, stamp)
     if stored.status == TOMBSTONE:
         return _claim_tombstone(facts, call, subject, stored, stamp)
     difference = differing_field(stored, subject)
@@ -43,6 +45,16 @@ def decide_known(facts: Facts, call: Call, subject: Subject, stamp: Stamp) -> Ve
     is_told = is_repeat and stored.asset is not None
     balance = facts.balance(wallet_of(stored.player_id, stored.asset or "")) if is_told else None
     return Verdict(outcome=render_stored(stored, is_repeat=is_repeat, current_balance=balance))
+
+
+def _decide_asked(facts: Facts, call: Call, subject: Subject, stamp: Stamp) -> Verdict | None:
+    """The verdict for a reference that was used to ask the operator's wallet for something else; None otherwise."""
+    known = facts.wallet_call_of(call.provider, subject.reference)
+    if known is None or known.booked != Booked.AFTER:
+        return None
+    asked = asked_as(known, subject)
+    difference = differing_field(asked, subject)
+    return None if difference is None else _conflict(call, subject, asked, stamp, difference)
 
 
 def render_stored(stored: Reference, *, is_repeat: bool, current_balance: int | None = None) -> Outcome:

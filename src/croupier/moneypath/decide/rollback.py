@@ -26,6 +26,15 @@ from croupier.moneypath.decide.verdict import (
     render_reference,
     render_tombstone,
 )
+from croupier.moneypath.decide.wallet import (
+    Movement,
+    ask_wallet,
+    code_of,
+    deliver,
+    pending_call,
+    take_back,
+    wallet_amount,
+)
 from croupier.moneypath.facts import WINS, Break, Effects, Entry, Facts, Mark, Reference, Stamp
 from croupier.moneypath.outcomes import (
     ALREADY_PAID,
@@ -41,8 +50,10 @@ from croupier.moneypath.outcomes import (
 )
 from croupier.play.round import Round, RoundChange
 from croupier.play.session import Change, Session
-from croupier.wallet.accounts import CLEARING, RECEIVABLE, WALLET, Leg, mirror, wallet_of
+from croupier.wallet.accounts import CLEARING, RECEIVABLE, Leg, mirror, wallet_of
+from croupier.wallet.calls import CallState, WalletCall
 from croupier.wallet.entries import plan_win_clamp, plan_win_rollback
+from croupier.wallet.port import IfSpent, Operation, Refused
 
 UNDOABLE: Final = WINS | {"bet"}
 ROLLBACK: Final = "rollback"
@@ -61,6 +72,7 @@ class _Undoing(Struct, frozen=True, gc=False):
     entry: Entry | None
     reference: Reference
     breaks: tuple[Break, ...]
+    delivered: tuple[WalletCall, ...] = ()
 
 
 def decide_rollback(facts: Facts, call: Call, rollback: Rollback, stamp: Stamp) -> Verdict:
@@ -187,7 +199,13 @@ def _approve_nothing(
         )
         tombstone = render_tombstone(call, late, stamp, provider=call.provider, by=rollback.reference)
     reference = render_reference(call, subject, outcome, stamp)
-    return Verdict(outcome=outcome, effects=Effects(reference=reference, tombstone=tombstone))
+    effects = Effects(reference=reference, tombstone=tombstone)
+    asked = None if rollback is None else pending_call(facts, call, rollback.target_reference)
+    if asked is not None and asked.state != CallState.REFUSED:
+        # Nobody booked the target, and the operator's wallet may have applied it.
+        undone = take_back(facts, call, asked, stamp, because=subject.reference)
+        effects = structs.replace(effects, wallet_calls=undone)
+    return Verdict(outcome=outcome, effects=effects)
 
 
 def _undo(
@@ -197,11 +215,15 @@ def _undo(
     if origin is None or (origin is not target and target.journal_id is None):
         return _approve_nothing(facts, call, subject, stamp, code=NOTHING_TO_ROLL_BACK)
     asset = target.asset or ""
-    balance = facts.balance(wallet_of(target.player_id, asset))
-    legs = _legs(facts, call, target, balance)
+    key = wallet_of(target.player_id, asset)
+    holds = _ask_what_is_left(facts, call, rollback, subject, target, stamp)
+    if isinstance(holds, Verdict):
+        return holds
+    legs = _legs(facts, call, target, facts.balance(key) if holds is None else holds)
+    balance = facts.balance(key)
     if legs is None:
         return decline(call, subject, stamp, code=INSUFFICIENT_FUNDS, balance=balance)
-    moved = sum(leg.amount for leg in legs if leg.kind == WALLET)
+    moved = wallet_amount(legs)
     session = facts.sessions.get(target.session_id) if target.session_id else None
     if exceeds_digits(facts, legs, bucket=call.bucket, session=session):
         explanation = "a balance would exceed 38 digits"
@@ -224,8 +246,57 @@ def _undo(
         entry,
         render_reference(call, subject, outcome, stamp),
         _debts(call, subject, legs, stamp),
+        _deliver(facts, call, subject, target, moved, stamp) if moved > 0 else (),
     )
     return Verdict(outcome=outcome, effects=_effects(facts, call, undoing, stamp))
+
+
+def _ask_what_is_left(
+    facts: Facts, call: Call, rollback: Rollback, subject: Subject, target: Reference, stamp: Stamp
+) -> int | Verdict | None:
+    """What the operator's wallet took back of what is undone, in minor units; None where nothing is asked of it.
+
+    Taking money back is asked like a debit: a win that is undone, or a bet that stands again.
+    """
+    if facts.wallet is None or target.journal_id is None:
+        return None
+    amount = wallet_amount(facts.legs.get(target.journal_id, ()))
+    if amount <= 0:
+        return None
+    movement = Movement(operation=Operation.DEBIT, amount=amount, kind=ROLLBACK)
+    paid = facts.wallet_call_of(call.provider, target.reference)
+    if target.action in WINS and paid is not None:
+        may_refuse = call.rules.spent_win is SpentWin.REFUSE
+        movement = Movement(
+            operation=Operation.ROLLBACK,
+            amount=amount,
+            kind=target.action,
+            target=paid,
+            if_spent=IfSpent.REFUSE if may_refuse else IfSpent.TAKE_WHAT_IS_LEFT,
+        )
+    word = ask_wallet(facts, call, _about(subject, target), movement, rollback, stamp)
+    if isinstance(word, Verdict):
+        return word
+    if isinstance(word, Refused):
+        balance = facts.balance(wallet_of(target.player_id, target.asset or ""))
+        return decline(call, subject, stamp, code=code_of(word), balance=balance)
+    return word.amount
+
+
+def _about(subject: Subject, target: Reference) -> Subject:
+    """The rollback with what its target says of where it belongs."""
+    return structs.replace(subject, game_id=target.game_id)
+
+
+def _deliver(
+    facts: Facts, call: Call, subject: Subject, target: Reference, amount: int, stamp: Stamp
+) -> tuple[WalletCall, ...]:
+    """What brings a stake back: the undoing of its wallet call, or a plain credit where that may be undone already."""
+    asked = facts.wallet_call_of(call.provider, target.reference)
+    movement = Movement(operation=Operation.CREDIT, amount=amount, kind=ROLLBACK)
+    if target.action == "bet" and asked is not None and not call.rules.undoes_rollbacks:
+        movement = Movement(operation=Operation.ROLLBACK, amount=amount, kind=target.action, target=asked)
+    return deliver(facts, call, _about(subject, target), movement, stamp)
 
 
 def _origin(facts: Facts, call: Call, target: Reference) -> Reference | None:
@@ -243,7 +314,7 @@ def _legs(facts: Facts, call: Call, target: Reference, balance: int) -> tuple[Le
     if target.action == "bet":
         return mirror(undone)
     if target.action in WINS and call.rules.spent_win is not SpentWin.RECEIVABLE:
-        taken = sum(leg.amount for leg in undone if leg.kind == WALLET)
+        taken = wallet_amount(undone)
         if taken <= balance:
             return mirror(undone)
         return plan_win_clamp(undone, balance) if call.rules.spent_win is SpentWin.CLAMP else None
@@ -269,9 +340,15 @@ def _effects(facts: Facts, call: Call, undoing: _Undoing, stamp: Stamp) -> Effec
     session = facts.sessions.get(target.session_id) if target.session_id else None
     if session is None:
         entries = () if undoing.entry is None else (undoing.entry,)
-        return Effects(reference=undoing.reference, marks=marks, entries=entries, breaks=undoing.breaks)
+        return Effects(
+            reference=undoing.reference,
+            marks=marks,
+            entries=entries,
+            breaks=undoing.breaks,
+            wallet_calls=undoing.delivered,
+        )
     happening, round_ = _happening(facts, session, undoing, stamp)
-    return record(
+    effects = record(
         call,
         session,
         happening,
@@ -282,6 +359,7 @@ def _effects(facts: Facts, call: Call, undoing: _Undoing, stamp: Stamp) -> Effec
         entry=undoing.entry,
         breaks=undoing.breaks,
     )
+    return structs.replace(effects, wallet_calls=undoing.delivered) if undoing.delivered else effects
 
 
 def _marks(call: Call, undoing: _Undoing) -> tuple[Mark, ...]:

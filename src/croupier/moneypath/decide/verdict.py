@@ -13,16 +13,28 @@ from croupier.moneypath.commands import Call
 from croupier.moneypath.facts import Break, Effects, Entry, Facts, Reference, Stamp
 from croupier.moneypath.outcomes import APPROVED, DECLINED, OK, TOMBSTONE, TOMBSTONED, Outcome
 from croupier.wallet.accounts import Leg
+from croupier.wallet.calls import WalletCall
 
 FINANCE: Final = "finance"
 
 
+class Sending(Struct, frozen=True, gc=False):
+    """A wallet call that is made now; of a doubtful one nobody knows what became of the attempt before."""
+
+    call: WalletCall
+    is_doubtful: bool = False
+
+
 class Verdict(Struct, frozen=True, gc=False):
-    """An outcome or an error, with what it writes. An error writes breaks at most."""
+    """An outcome or an error, with what it writes. An error writes breaks at most.
+
+    With `asks` it is neither yet: the operator's wallet must be asked first.
+    """
 
     outcome: Outcome | None = None
     error: CroupierError | None = None
     effects: Effects | None = None
+    asks: tuple[Sending, ...] = ()
 
     @property
     def is_approved(self) -> bool:

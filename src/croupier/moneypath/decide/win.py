@@ -24,12 +24,15 @@ from croupier.moneypath.decide.verdict import (
     refused_credit,
     render_reference,
 )
+from croupier.moneypath.decide.wallet import Movement, deliver
 from croupier.moneypath.facts import Effects, Entry, Facts, Stamp
 from croupier.moneypath.outcomes import ALREADY_PAID, DECLINED, LIMIT_REACHED, TOMBSTONE, TOMBSTONED
 from croupier.play.round import Round, RoundChange, RoundState
 from croupier.play.session import OPEN_FOR_PLAY, Change, Session, State, is_open_for_play
 from croupier.wallet.accounts import Leg, wallet_of
+from croupier.wallet.calls import WalletCall
 from croupier.wallet.entries import Purse, Terms, plan_jackpot_win, plan_promo_win, plan_win
+from croupier.wallet.port import Operation
 
 ACTIONS: Final = {WinKind.WIN: "win", WinKind.JACKPOT: "jackpot_win", WinKind.PROMO: "promo_win"}
 
@@ -197,15 +200,26 @@ def _approve(
         moved=win.amount,
     )
     reference = render_reference(call, subject, outcome, stamp)
+    delivered = () if entry is None else _deliver(facts, call, win, subject, stamp)
     if session is None:
-        return Verdict(
-            outcome=outcome, effects=Effects(reference=reference, entries=() if entry is None else (entry,))
-        )
+        entries = () if entry is None else (entry,)
+        effects = Effects(reference=reference, entries=entries, wallet_calls=delivered)
+        return Verdict(outcome=outcome, effects=effects)
     happening, round_ = _happening(facts, win, session, entry, stamp)
     effects = record(call, session, happening, stamp, round_=round_, reference=reference, entry=entry)
+    if delivered:
+        effects = structs.replace(effects, wallet_calls=delivered)
     if call.notice is not None:
         effects = structs.replace(effects, noticed=noticed_of(call, subject))
     return Verdict(outcome=outcome, effects=effects)
+
+
+def _deliver(facts: Facts, call: Call, win: Win, subject: Subject, stamp: Stamp) -> tuple[WalletCall, ...]:
+    movement = Movement(operation=Operation.CREDIT, amount=win.amount, kind=subject.action)
+    return tuple(
+        structs.replace(made, occurred_at=win.occurred_at)
+        for made in deliver(facts, call, subject, movement, stamp)
+    )
 
 
 def _happening(

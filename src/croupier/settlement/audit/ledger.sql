@@ -50,14 +50,17 @@ SELECT count(*) OVER () AS found,
  ORDER BY coalesce(a.bucket, p.bucket), coalesce(a.owner, p.owner), coalesce(a.kind, p.kind) LIMIT $1;
 
 -- name: wallets_are_never_negative
--- No wallet holds less than nothing, now or after any of its postings.
+-- No wallet of ours holds less than nothing, now or after any of its postings; a mirror follows what flowed through it.
 SELECT count(*) OVER () AS found, explanation
   FROM (SELECT bucket, format('the wallet of %s in %s (%s) holds %s', owner, asset, fund, balance) AS explanation
-          FROM account WHERE kind = 'player_wallet' AND balance < 0
+          FROM account WHERE kind = 'player_wallet' AND balance < 0 AND NOT is_mirror
          UNION ALL
         SELECT bucket, format('entry jrn_%s left the wallet of %s in %s (%s) at %s',
                               translate(entry_id::text, '-', ''), owner, asset, fund, balance_after)
-          FROM posting WHERE kind = 'player_wallet' AND balance_after < 0) negative
+          FROM posting p WHERE kind = 'player_wallet' AND balance_after < 0
+                            AND NOT EXISTS (SELECT FROM account a
+                                             WHERE a.bucket = p.bucket AND a.owner = p.owner AND a.kind = p.kind
+                                               AND a.asset = p.asset AND a.fund = p.fund AND a.is_mirror)) negative
  ORDER BY bucket, explanation LIMIT $1;
 
 -- name: balance_chains_are_unbroken
