@@ -42,6 +42,10 @@ EDGES: Final[dict[tuple[str, str], str]] = {
         "read",
     ): "the worker loop: an adapter's fault is one delivery's trouble",
     (
+        "src/croupier/operator/wallet/desk.py",
+        "_serve",
+    ): "the worker loop: every fault ends in an answer to the caller",
+    (
         "src/croupier/moneypath/lane.py",
         "_settle",
     ): "the worker loop: every fault ends in an answer to each call",

@@ -17,6 +17,8 @@ GLOBAL_KEYS: Final = {
     "audit_record": "one chain for the whole deployment; no player is in it",
     "provider_key": "a key id names one key of the whole deployment, for ever",
     "key_use": "what is known of such a key",
+    "wallet_mode": "one row says whose wallet the whole deployment's is",
+    "wallet_call": "(provider, reference): a transaction is asked once, whoever the player is",
 }
 """Tables whose keys may begin with something else than the bucket."""
 

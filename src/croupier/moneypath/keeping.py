@@ -6,9 +6,10 @@ What belongs to the request rather than to what it asks is left out: its nonce i
 from __future__ import annotations
 
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct
 
 from croupier.moneypath.commands import (
     Action,
@@ -30,26 +31,47 @@ KEPT: Final[dict[str, type]] = {
     for kind in (Bet, Win, Rollback, CloseRound, ReadBalance, IssueToken, RefuseCredit, Report)
 }
 """The actions that may stand in a call which moves a player's money."""
-_PLAIN: Final = (
-    "provider",
-    "player_id",
-    "bucket",
-    "request_id",
-    "correlation_id",
-    "trace_id",
-    "time_source",
-    "pools",
-    "token_hash",
-)
-_READ: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+class _KeptAction(Struct, frozen=True):
+    type: str
+    fields: Any
+
+
+class _Kept(Struct, frozen=True, kw_only=True):
+    provider: str
+    player_id: str
+    bucket: int
+    request_id: UUID
+    correlation_id: str
+    trace_id: str | None
+    time_source: str
+    pools: tuple[str, ...]
+    token_hash: str | None
+    rules: Rules
+    notice: NoticeTerms | None
+    actions: tuple[_KeptAction, ...]
+
+
+_READ: Final = msgspec.json.Decoder(_Kept)
 
 
 def render_call(call: Call) -> str:
     """A call as JSON text."""
-    kept: dict[str, Any] = {name: getattr(call, name) for name in _PLAIN}
-    kept["actions"] = [{"type": type(action).__name__, "fields": action} for action in call.actions]
-    kept["rules"] = call.rules
-    kept["notice"] = call.notice
+    kept = _Kept(
+        provider=call.provider,
+        player_id=call.player_id,
+        bucket=call.bucket,
+        request_id=call.request_id,
+        correlation_id=call.correlation_id,
+        trace_id=call.trace_id,
+        time_source=call.time_source,
+        pools=call.pools,
+        token_hash=call.token_hash,
+        rules=call.rules,
+        notice=call.notice,
+        actions=tuple(_KeptAction(type(action).__name__, action) for action in call.actions),
+    )
     return msgspec.json.encode(kept).decode()
 
 
@@ -60,14 +82,22 @@ def read_call(text: str) -> Call:
         msgspec.ValidationError, KeyError: the text is not of this version.
     """
     kept = _READ.decode(text)
-    fields = {name: kept[name] for name in _PLAIN}
-    fields["actions"] = [_read_action(action) for action in kept["actions"]]
-    rules = msgspec.convert(kept["rules"], Rules)
-    notice = None if kept["notice"] is None else msgspec.convert(kept["notice"], NoticeTerms)
-    call = msgspec.convert({**fields, "actions": ()}, Call)
-    return structs.replace(call, actions=tuple(fields["actions"]), rules=rules, notice=notice)
+    return Call(
+        provider=kept.provider,
+        player_id=kept.player_id,
+        bucket=kept.bucket,
+        request_id=kept.request_id,
+        correlation_id=kept.correlation_id,
+        trace_id=kept.trace_id,
+        time_source=kept.time_source,
+        pools=kept.pools,
+        token_hash=kept.token_hash,
+        rules=kept.rules,
+        notice=kept.notice,
+        actions=tuple(_read_action(one) for one in kept.actions),
+    )
 
 
-def _read_action(kept: dict[str, Any]) -> Action:
-    action: Action = msgspec.convert(kept["fields"], KEPT[kept["type"]])
+def _read_action(kept: _KeptAction) -> Action:
+    action: Action = msgspec.convert(kept.fields, KEPT[kept.type])
     return action

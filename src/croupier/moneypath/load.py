@@ -54,7 +54,9 @@ _COLUMNS: Final = (
 )
 _SOURCE: Final = " FROM load_facts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 _LOAD: Final = _COLUMNS + _SOURCE
-_LOAD_REMOTE: Final = _COLUMNS + ", load_wallet($3, $5, $14) AS wallet" + _SOURCE
+_LOAD_REMOTE: Final = (
+    _COLUMNS + ", load_wallet_calls($3, $5, $14) AS wallet_calls, load_told($3) AS told" + _SOURCE
+)
 """Where the operator keeps the wallet: what is under way with it, too."""
 
 
@@ -197,17 +199,17 @@ async def load_facts(
     return facts, frozenset(nonce[3] for nonce in row["replayed"] or ())
 
 
-def _read_wallet(facts: Facts, wallet: Any) -> None:
-    for found in wallet[0] or ():
+def _read_wallet(facts: Facts, row: Any) -> None:
+    for found in row["wallet_calls"] or ():
         facts.note_wallet_call(read_wallet_call(found))
-    for told in wallet[1] or ():
+    for told in row["told"] or ():
         facts.note_told(*read_told(told))
 
 
 def _read(row: Any, wallet: WalletTerms | None) -> Facts:
     facts = Facts(wallet)
     if wallet is not None:
-        _read_wallet(facts, row["wallet"])
+        _read_wallet(facts, row)
     for account in row["accounts"] or ():
         key, balance = read_account(account)
         facts.balances[key] = balance

@@ -7,7 +7,13 @@ from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
-from croupier.errors import AMOUNT_NOT_REPRESENTABLE, MALFORMED, UNKNOWN_PLAYER, CroupierError
+from croupier.errors import (
+    AMOUNT_NOT_REPRESENTABLE,
+    MALFORMED,
+    UNKNOWN_PLAYER,
+    WALLET_IS_REMOTE,
+    CroupierError,
+)
 from croupier.money import AmountNotRepresentable, MalformedAmount, parse_minor
 from croupier.moneypath.commands import OPERATOR, OPERATOR_CANCEL, CancelWithdrawal, Deposit, Withdrawal
 from croupier.moneypath.outcomes import Outcome
@@ -119,6 +125,8 @@ async def _decide(
     request: OperatorRequest, command: Deposit | Withdrawal | CancelWithdrawal
 ) -> Response[CashView]:
     exchange = request.exchange
+    if exchange.deps.is_wallet_remote:
+        raise CroupierError(WALLET_IS_REMOTE, "this deployment has no cashier: the operator's own wallet has")
     call = exchange.call(
         command.player_id,
         command,

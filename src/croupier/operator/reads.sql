@@ -25,8 +25,10 @@ SELECT e.seq, e.cause, e.from_state, e.to_state, e.provider_round_id, r.id AS ro
  ORDER BY e.seq LIMIT $4;
 
 -- name: balances_of_player
--- What a player has and owes, in every asset and fund.
-SELECT kind, asset, fund, balance::text AS balance FROM account
+-- What a player has and owes, in every asset and fund; of a mirror, what the operator's wallet said last.
+SELECT kind, asset, fund, CASE WHEN is_mirror AND kind = 'player_wallet' THEN coalesce(told, 0) ELSE balance END::text
+       AS balance, is_mirror AND kind = 'player_wallet' AS is_mirror, balance::text AS flowed
+  FROM account
  WHERE bucket = $1 AND owner = $2 AND kind IN ('player_wallet', 'player_receivable')
  ORDER BY kind, asset, fund;
 

@@ -67,10 +67,15 @@ class EventView(Struct, frozen=True, kw_only=True, rename={"from_state": "from",
 
 
 class FundView(Struct, frozen=True):
-    """What one fund of a wallet holds."""
+    """What one fund of a wallet holds.
+
+    Of a mirror of the operator's own wallet, `balance` is what that wallet said last, and `flowed` what has come into
+    it through Croupier less what went out; null where Croupier's wallet is the one.
+    """
 
     fund: str
     balance: MoneyView
+    flowed: MoneyView | None = None
 
 
 class WalletView(Struct, frozen=True, kw_only=True):
@@ -375,7 +380,7 @@ def view_event(row: Row, asset: str) -> EventView:
 def view_wallet(rows: list[Row], player_id: str, asset: str) -> WalletView:
     """What a player's balance rows say about one asset."""
     own = [row for row in rows if row["asset"] == asset]
-    held = [FundView(row["fund"], MoneyView(row["balance"], asset)) for row in own if row["kind"] == WALLET]
+    held = [_view_fund(row, asset) for row in own if row["kind"] == WALLET]
     owed = sum(int(row["balance"]) for row in own if row["kind"] == RECEIVABLE)
     return WalletView(
         player_id=player_id,
@@ -383,6 +388,11 @@ def view_wallet(rows: list[Row], player_id: str, asset: str) -> WalletView:
         funds=held or [FundView(CASH_FUND, MoneyView("0", asset))],
         receivable=MoneyView(render_minor(-owed), asset),
     )
+
+
+def _view_fund(row: Row, asset: str) -> FundView:
+    flowed = MoneyView(row["flowed"], asset) if row["is_mirror"] else None
+    return FundView(row["fund"], MoneyView(row["balance"], asset), flowed)
 
 
 def view_cash(outcome: Outcome) -> CashView:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Final
 from uuid import UUID
 
@@ -53,6 +53,8 @@ FAILED: Final = "failed"
 GONE: Final = "gone"
 UNKNOWN: Final = "unknown"
 NONCE_GRACE_S: Final = 60
+MARGIN_S: Final = 0.25
+"""How long before a provider gives up it is answered at the latest: the answer has a way to go, too."""
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -202,6 +204,7 @@ class _Exchange(Struct, frozen=True, gc=False):
 
     async def _answer(self, receive: Receive, seen: _Seen) -> _Answer:
         edge, head, adapter = self.edge, self.head, self.adapter
+        began_s = monotonic()
         seen.operation = adapter.operation(head.method, self.path)
         check_media_type(head, seen.operation.media_type)
         body = await read_body(receive, head.content_length, self._body_limits())
@@ -226,7 +229,7 @@ class _Exchange(Struct, frozen=True, gc=False):
         seen.fresh_token = context.fresh_token
         decoded = await self._decode(verified, context, seen)
         seen.decoded, seen.echo, seen.operation = decoded, decoded.echo, decoded.operation
-        outcomes = await edge.submit(self._call(verified, decoded))
+        outcomes = await edge.submit(self._call(verified, decoded, began_s))
         return _Answer(
             reply=adapter.encode(decoded, outcomes, context),
             operation=decoded.operation.name,
@@ -305,11 +308,12 @@ class _Exchange(Struct, frozen=True, gc=False):
         # Where nobody is named, the nonce stands in for the player and spreads the work like one.
         action = salvage or SpendNonce(player_id=verified.nonce or "")
         kept = Decoded(operation=operation, player_id=action.player_id, actions=(action,))
-        await self.edge.submit(self._call(verified, kept))
+        await self.edge.submit(self._call(verified, kept, monotonic()))
 
-    def _call(self, verified: Verified, decoded: Decoded) -> Call:
+    def _call(self, verified: Verified, decoded: Decoded, began_s: float) -> Call:
         bucket = bucket_of(decoded.player_id)
         account, actions = self.account, decoded.actions
+        patience_s = self.adapter.manifest.deadline_s(decoded.operation.name)
         return Call(
             provider=account.id,
             player_id=decoded.player_id,
@@ -322,6 +326,7 @@ class _Exchange(Struct, frozen=True, gc=False):
             pools=account.pools if account.pools and _may_touch_pool(actions) else (),
             rules=self.adapter.manifest.rules,
             token_hash=decoded.token_hash,
+            answer_by_s=None if patience_s is None else began_s + patience_s - min(MARGIN_S, patience_s / 2),
         )
 
 

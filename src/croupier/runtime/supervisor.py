@@ -10,6 +10,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,13 @@ import structlog
 import uvicorn
 
 from croupier.runtime.config import Config, parse_address
-from croupier.runtime.database import app_settings, connect_owner, create_pool, ensure_database
+from croupier.runtime.database import (
+    app_settings,
+    connect_app,
+    connect_owner,
+    create_pool,
+    ensure_database,
+)
 from croupier.runtime.embedded import EmbeddedServer, EmbeddedServerError
 from croupier.runtime.migrations import apply, plan
 from croupier.runtime.orders import Orders
@@ -49,6 +56,7 @@ async def running_database(
     """
     if not config.database.is_embedded:
         await _require_migrated(config.database.migration_url)
+        await require_wallet_mode(config.database.url, config.wallet.mode)
         yield config.database.url, None
         return
     async with EmbeddedServer(config.database.embedded_folder) as server:
@@ -58,7 +66,30 @@ async def running_database(
             await apply(connection)
         finally:
             await connection.close()
+        await require_wallet_mode(url, config.wallet.mode)
         yield url, server
+
+
+async def require_wallet_mode(url: str, mode: str) -> None:
+    """Say on the first start whose wallet is the source of truth of these books, for ever.
+
+    Raises NotReady when it was said otherwise before.
+    """
+    connection = await connect_app(url)
+    try:
+        await connection.execute(
+            "INSERT INTO wallet_mode (mode, since) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            mode,
+            datetime.now(UTC),
+        )
+        said: str = await connection.fetchval("SELECT mode FROM wallet_mode")
+    finally:
+        await connection.close()
+    if said != mode:
+        raise NotReady(
+            f'these books were begun with [wallet] mode = "{said}" and the configuration says "{mode}": what a mirror '
+            "follows and what a wallet holds cannot be mixed. Set it back, or begin new books in another database"
+        )
 
 
 async def _require_migrated(url: str) -> None:

@@ -97,7 +97,7 @@ def asked_as(known: WalletCall, subject: Subject) -> Reference:
         subject.amount if known.operation == Operation.ROLLBACK else known.amount,
         known.session_id,
         known.round_id,
-        known.game_id,
+        None if known.action == "rollback" else known.game_id,
         known.state,
         known.reason or "",
         None,
@@ -286,23 +286,13 @@ def decide_tell(facts: Facts, call: Call, command: TellWallet, stamp: Stamp) -> 
         effects = structs.replace(effects, breaks=(*effects.breaks, *_misfits(call, known, word, stamp)))
     balance = None
     if isinstance(word, Approved):
-        balance = word.balance + _under_way(facts, known)
-        facts.note_told(wallet_of(known.player_id, known.asset), balance)
+        balance = word.balance
+        if not facts.is_awaiting(known.player_id, but=known.request_id):
+            # Otherwise what is expected stands, which counts what has not reached the wallet.
+            facts.note_told(wallet_of(known.player_id, known.asset), balance)
         effects = structs.replace(effects, shown=_shown(facts, command, known, balance))
     return Verdict(
         outcome=Outcome(APPROVED, OK, known.reference, balance=balance, asset=known.asset), effects=effects
-    )
-
-
-def _under_way(facts: Facts, known: WalletCall) -> int:
-    """What is booked for the player and has not reached the wallet."""
-    return sum(
-        one.amount
-        for one in facts.wallet_calls.values()
-        if one.is_open
-        and one.booked == Booked.BEFORE
-        and one.id != known.id
-        and (one.player_id, one.asset) == (known.player_id, known.asset)
     )
 
 

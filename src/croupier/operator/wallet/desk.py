@@ -98,17 +98,21 @@ class Caller:
 
     @property
     def is_gone(self) -> bool:
+        """Whether nobody waits any more."""
         return self.future.done() or time.monotonic() >= self.ends_at_s
 
     def answer(self, outcomes: tuple[Outcome, ...]) -> None:
+        """Give the outcomes to whoever still waits."""
         if not self.future.done():
             self.future.set_result(outcomes)
 
     def fail(self, error: BaseException) -> None:
+        """Raise where somebody still waits."""
         if not self.future.done():
             self.future.set_exception(error)
 
     def answer_as_decided(self, decided: Ask) -> None:
+        """Give what holds whatever the wallet says."""
         if decided.error is not None:
             self.fail(decided.error)
         else:

@@ -107,18 +107,19 @@ class Settling:
         return len(heads)
 
     async def _go_through(self, head: WalletCall) -> None:
-        """Settle a player's calls in order, until one of them has no answer."""
-        parts = self._parts
+        """Settle a player's calls in order, until one of them has no answer.
+
+        It waits for no turn: whoever has the player's turn may be waiting for just this.
+        """
         try:
-            async with parts.desk.turns.take(head.player_id):
-                waiting = [head]
-                while waiting:
-                    last = waiting[-1]
-                    for place, call in enumerate(waiting):
-                        if not await self._settle(call):
-                            await self._release(waiting[place + 1 :])
-                            return
-                    waiting = await self._load_following(last)
+            waiting = [head]
+            while waiting:
+                last = waiting[-1]
+                for place, call in enumerate(waiting):
+                    if not await self._settle(call):
+                        await self._release(waiting[place + 1 :])
+                        return
+                waiting = await self._load_following(last)
         except AWAY as error:
             _log.warning("settling_failed", wallet_call=head.name, error=repr(error))
 
@@ -230,7 +231,8 @@ class Settling:
 
 
 def _level(row: Mapping[str, Any], now: datetime) -> WalletLevel:
-    return WalletLevel(row["state"], row["calls"], max(0.0, (now - row["oldest"]).total_seconds()))
+    oldest_s = max(0.0, (now - row["oldest"]).total_seconds())
+    return WalletLevel(row["state"], row["calls"], oldest_s)
 
 
 def _keys(calls: Sequence[WalletCall]) -> tuple[list[int], list[UUID]]:

@@ -194,22 +194,20 @@ BEGIN
                w.wallet_reference, w.is_late, w.is_overdue)::wallet_call_row;
 END $$;
 
--- name: create_load_wallet
--- What is under way with the operator's wallet for these players, what was asked for these references, these calls
--- themselves, and what the wallet said last. Called beside `load_facts`, which has locked the players by then.
-CREATE FUNCTION load_wallet(
-    p_owners     owner_key[],
-    p_references reference_key[],
-    p_calls      session_key[],
-    OUT calls    wallet_call_row[],
-    OUT told     told_row[]
-) LANGUAGE plpgsql VOLATILE AS $$
+-- name: create_load_wallet_calls
+-- What is first under way with the operator's wallet for these players, what was asked for these references, and these
+-- calls themselves. Called in the select list beside `load_facts`, which has locked the players by then.
+CREATE FUNCTION load_wallet_calls(p_owners owner_key[], p_references reference_key[], p_calls session_key[])
+RETURNS wallet_call_row[] LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    found wallet_call_row[];
 BEGIN
-    SELECT array_agg(wallet_call_of(w)) INTO calls FROM (
+    SELECT array_agg(wallet_call_of(w)) INTO found FROM (
         SELECT DISTINCT ON (f.bucket, f.id) f.* FROM (
             SELECT o.* FROM unnest(p_owners) k CROSS JOIN LATERAL (
                 SELECT x.* FROM wallet_call x
-                 WHERE x.bucket = k.bucket AND x.player_id = k.owner AND x.settled_at IS NULL ORDER BY x.id LIMIT 64) o
+                 WHERE x.bucket = k.bucket AND x.player_id = k.owner AND x.settled_at IS NULL
+                   AND NOT (x.is_overdue AND x.action = 'bet') ORDER BY x.id LIMIT 2) o
             UNION ALL
             SELECT r.* FROM unnest(p_references) k CROSS JOIN LATERAL (
                 SELECT x.* FROM wallet_call x
@@ -218,10 +216,20 @@ BEGIN
             UNION ALL
             SELECT c.* FROM unnest(p_calls) k CROSS JOIN LATERAL (
                 SELECT x.* FROM wallet_call x WHERE x.bucket = k.bucket AND x.id = k.id LIMIT 1) c) f) w;
-    SELECT array_agg(ROW(a.bucket, a.owner, a.asset, a.fund, a.told::text)::told_row) INTO told
+    RETURN found;
+END $$;
+
+-- name: create_load_told
+-- What the operator's wallet said last that these players have. Called beside `load_facts`, like the others.
+CREATE FUNCTION load_told(p_owners owner_key[]) RETURNS told_row[] LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    found told_row[];
+BEGIN
+    SELECT array_agg(ROW(a.bucket, a.owner, a.asset, a.fund, a.told::text)::told_row) INTO found
       FROM unnest(p_owners) k CROSS JOIN LATERAL (
         SELECT x.* FROM account x
          WHERE x.bucket = k.bucket AND x.owner = k.owner AND x.kind = 'player_wallet' AND x.told IS NOT NULL) a;
+    RETURN found;
 END $$;
 
 -- name: create_write_wallet
