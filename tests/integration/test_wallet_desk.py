@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 from lane_desk import attempt, require_sound_books
 from msgspec import structs
-from wallet_stage import Trouble, ask_in_vain, open_wallet_stage
+from wallet_stage import ask_in_vain, open_wallet_stage
 
 from croupier.errors import REFERENCE_CONFLICT, WALLET_UNANSWERED
 from croupier.wallet.port import Refused, Unknown
 from model.calls import call, close_round, close_session, rollback
+from model.town_wallet import Trouble
 
 WaitUntil = Callable[..., Awaitable[None]]
 

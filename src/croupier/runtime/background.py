@@ -23,6 +23,8 @@ from croupier.moneypath.facts import Stamp
 from croupier.moneypath.lane import BatchRecord, LaneSettings
 from croupier.moneypath.lanes import Lanes
 from croupier.operator.outbox.dispatch import run_outbox
+from croupier.providers.breakers.desk import Breakers
+from croupier.runtime.breaker_work import build_breakers
 from croupier.runtime.config import Config, load_config, timeout_policy
 from croupier.runtime.config.outbox_keys import resolve_outbox
 from croupier.runtime.database import app_settings, connect_app, create_pool
@@ -33,6 +35,7 @@ from croupier.runtime.outbox_metrics import observe_with
 from croupier.runtime.rollout_guard import guard_rollouts
 from croupier.runtime.timers.clock import ClockGuard
 from croupier.runtime.timers.work import TimerParts, Timers
+from croupier.runtime.wallet_work import MoneyGate, build_settling, open_gate, wallet_terms
 from croupier.runtime.worker_keys import WorkerKeys
 from croupier.telemetry.logs import set_up_logs
 from croupier.telemetry.metrics import Metrics
@@ -73,6 +76,7 @@ class Background:
             LaneSettings(batch=limits.batch, queue=limits.lane_queue),
             self._observe_batch,
             self.ask_to_stop,
+            wallet=wallet_terms(config),
         )
 
     def ask_to_stop(self) -> None:
@@ -98,8 +102,13 @@ class Background:
         await keys.start(row["owner"] for row in used)
         self._lanes.start()
         keys.follow(self.ask_to_stop)
+        breakers = build_breakers(self._config, pool, self._ids, _now, self._metrics.outbound)
+        await breakers.look()
+        gate = self._gate(breakers)
         watch = None if follow is None else asyncio.create_task(_as_coroutine(follow(pool)))
-        tasks = [asyncio.create_task(part, name=name) for name, part in self._parts(pool, keys).items()]
+        tasks = [asyncio.create_task(part, name=name) for name, part in self._parts(pool, keys, gate).items()]
+        following = asyncio.create_task(breakers.follow(), name="breakers")
+        following.add_done_callback(self._note_end)
         for task in tasks:
             task.add_done_callback(self._note_end)
         on_ready()
@@ -108,17 +117,34 @@ class Background:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        await self._lanes.drain()
+        await gate.drain(PATIENCE_S)
+        following.cancel()
+        await breakers.look()
         await keys.finish()
         pool.terminate()
         if watch is not None:
             watch.cancel()
 
-    def _parts(self, pool: asyncpg.Pool, keys: WorkerKeys) -> dict[str, Any]:
-        submit = self._lanes.submit
-        return {
+    def _gate(self, breakers: Breakers) -> MoneyGate:
+        return open_gate(
+            self._config,
+            self._lanes,
+            env=os.environ,
+            breakers=breakers,
+            ids=self._ids,
+            now=_now,
+            metrics=self._metrics.wallet,
+        )
+
+    def _parts(self, pool: asyncpg.Pool, keys: WorkerKeys, gate: MoneyGate) -> dict[str, Any]:
+        submit = gate.submit
+        settling = build_settling(
+            self._config, gate, pool, ids=self._ids, now=_now, metrics=self._metrics.wallet
+        )
+        remote = {} if settling is None else {"wallet": settling.run(self._stop)}
+        return remote | {
             "duties": run_duties(pool, submit, self._ids, _now, self._stop),
-            "timers": self._timers(pool).run(self._stop),
+            "timers": self._timers(pool, gate).run(self._stop),
             "inbox": process_webhooks(
                 self._config,
                 connect=self._connect_lane,
@@ -147,11 +173,11 @@ class Background:
             ),
         }
 
-    def _timers(self, pool: asyncpg.Pool) -> Timers:
+    def _timers(self, pool: asyncpg.Pool, gate: MoneyGate) -> Timers:
         limits = self._config.limits
         parts = TimerParts(
             pool=pool,
-            submit=self._lanes.submit,
+            submit=gate.submit,
             ids=self._ids,
             policy=self._policy,
             metrics=self._metrics.sessions,
@@ -166,7 +192,12 @@ class Background:
             self._stop.set()
 
     async def _connect_lane(self) -> asyncpg.Connection:
-        return await connect_app(self._url, lane=True, application_name="croupier-background-lane")
+        return await connect_app(
+            self._url,
+            lane=True,
+            application_name="croupier-background-lane",
+            wallet_mode=self._config.wallet.mode,
+        )
 
     def _keys(self) -> WorkerKeys:
         return WorkerKeys(

@@ -19,8 +19,11 @@ from croupier.runtime.accounts import build_accounts
 from croupier.runtime.config import Config, ProviderKeys, ResolvedKeys, timeout_policy
 from croupier.runtime.database import connect_app
 from croupier.runtime.open_database import open_connection, open_database_url
+from croupier.runtime.wallet_work import open_quiet_gate, wallet_terms
 
 APPLICATION: Final = "croupier-replay"
+PATIENCE_S: Final = 20.0
+"""How long what is in hand may take at the end."""
 NO_KEYS: Final = ProviderKeys((), ())
 """Stored deliveries were verified when they came: a replay needs no secret."""
 
@@ -45,25 +48,30 @@ async def open_replay_site(config: Config) -> AsyncIterator[Site]:
     async with open_database_url(config) as url, open_connection(url) as connection:
 
         async def connect_lane() -> asyncpg.Connection:
-            return await connect_app(url, lane=True, application_name=APPLICATION)
+            return await connect_app(
+                url, lane=True, application_name=APPLICATION, wallet_mode=config.wallet.mode
+            )
 
         used = await connection.fetch("SELECT DISTINCT owner FROM account WHERE kind = 'jackpot_pool'")
         keys = ResolvedKeys(providers={one.id: NO_KEYS for one in config.providers}, api={})
         lane = await connect_lane()
         settings = LaneSettings(batch=limits.batch, queue=limits.lane_queue)
-        lanes = Lanes(config.lanes.count, connect_lane, make_stamp, settings)
+        terms = wallet_terms(config)
+        lanes = Lanes(config.lanes.count, connect_lane, make_stamp, settings, wallet=terms)
         lanes.start()
+        gate = open_quiet_gate(config, lanes, ids)
         try:
             yield Site(
                 connection=connection,
                 lane=lane,
-                submit=lanes.submit,
+                submit=gate.submit,
                 accounts=build_accounts(config, keys, used_pools=(row["owner"] for row in used)),
                 ids=ids,
                 now=now,
                 make_stamp=make_stamp,
                 limits=JsonLimits(max_depth=limits.json_depth, max_keys=limits.json_keys),
+                wallet=terms,
             )
         finally:
-            await lanes.drain()
+            await gate.drain(PATIENCE_S)
             await lane.close()

@@ -25,6 +25,7 @@ from croupier.moneypath.lane import BatchRecord, LaneSettings
 from croupier.moneypath.lanes import Lanes
 from croupier.operator.deps import LaunchRecord, OperatorRecord
 from croupier.providers.arrival import BodyLimits
+from croupier.providers.breakers.desk import Breakers
 from croupier.providers.callbacks import Callbacks, CallRecord, Edge, EdgeLimits
 from croupier.providers.shadow.live import LiveCall
 from croupier.providers.shadow.tap import LOST, Tap, TapSettings
@@ -39,6 +40,7 @@ from croupier.runtime.live_keys import LiveAccounts
 from croupier.runtime.operator_app import build_operator_app
 from croupier.runtime.orders import Orders, follow_orders, read_first_orders, tell_ready
 from croupier.runtime.seats import Seats
+from croupier.runtime.wallet_work import MoneyGate, open_gate, wallet_terms
 from croupier.runtime.webhook_intake import IntakeParts, WebhookIntake
 from croupier.runtime.worker_keys import WorkerKeys
 from croupier.telemetry.logs import set_up_logs
@@ -71,11 +73,17 @@ class Worker:
         limits = config.limits
         self._lanes = Lanes(
             config.lanes.count,
-            lambda: connect_app(self._url, lane=True, application_name="croupier-lane"),
+            lambda: connect_app(
+                self._url,
+                lane=True,
+                application_name="croupier-lane",
+                wallet_mode=config.wallet.mode,
+            ),
             self._stamp,
             LaneSettings(batch=limits.batch, queue=limits.lane_queue),
             self._observe_batch,
             self._end,
+            wallet=wallet_terms(config),
         )
         self._server: uvicorn.Server | None = None
 
@@ -151,11 +159,11 @@ class Worker:
             provider=record.provider, game=record.game_id, asset=record.asset, result=record.result
         )
 
-    def _callbacks(self, accounts: LiveAccounts, pool: asyncpg.Pool) -> Callbacks:
+    def _callbacks(self, accounts: LiveAccounts, pool: asyncpg.Pool, gate: MoneyGate) -> Callbacks:
         limits = self._config.limits
         edge = Edge(
             accounts=accounts,
-            submit=self._lanes.submit,
+            submit=gate.submit,
             find_seat=Seats(pool).find_seat,
             new_token=random_token,
             ids=self._ids,
@@ -184,12 +192,12 @@ class Worker:
             found[one.provider] = Tap(link, settings, accounts, lost).offer
         return found
 
-    def _intake(self, accounts: LiveAccounts, pool: asyncpg.Pool) -> WebhookIntake:
+    def _intake(self, accounts: LiveAccounts, pool: asyncpg.Pool, gate: MoneyGate) -> WebhookIntake:
         parts = IntakeParts(
             accounts=accounts,
             pool=pool,
             connect=lambda: connect_app(self._url, lane=True, application_name="croupier-intake"),
-            submit=self._lanes.submit,
+            submit=gate.submit,
             ids=self._ids,
             now=_now,
             metrics=self._metrics,
@@ -213,6 +221,17 @@ class Worker:
             self._metrics.rollouts,
         )
 
+    def _gate(self, breakers: Breakers) -> MoneyGate:
+        return open_gate(
+            self._config,
+            self._lanes,
+            env=os.environ,
+            breakers=breakers,
+            ids=self._ids,
+            now=_now,
+            metrics=self._metrics.wallet,
+        )
+
     async def _move(self, pool: asyncpg.Pool, orders: Orders) -> None:
         """Go where the database has moved."""
         self._url = orders.database_url
@@ -230,6 +249,7 @@ class Worker:
         self._lanes.start()
         breakers = build_breakers(self._config, pool, self._ids, _now, self._metrics.outbound)
         await breakers.look()
+        gate = self._gate(breakers)
         places = open_places(self._config.geo.database)
         flags = self._flags()
         await flags.start()
@@ -237,7 +257,7 @@ class Worker:
             self._config,
             keys,
             accounts,
-            submit=self._lanes.submit,
+            submit=gate.submit,
             pool=pool,
             ids=self._ids,
             now=_now,
@@ -255,9 +275,9 @@ class Worker:
         ]
         for task in following:
             task.add_done_callback(self._note_end)
-        intake = self._intake(accounts, pool)
+        intake = self._intake(accounts, pool, gate)
         intake.start()
-        app = _route(self._callbacks(accounts, pool), intake, operator.app, pool)
+        app = _route(self._callbacks(accounts, pool, gate), intake, operator.app, pool)
         server = _build_server(app)
         watch = asyncio.create_task(follow_orders(lambda orders: self._move(pool, orders)))
         worker_keys.follow(self._end)
@@ -269,7 +289,7 @@ class Worker:
         # `serve` would end the process by the signal itself, before what is queued was decided.
         await server._serve([listener])
         await intake.drain()
-        await self._lanes.drain()
+        await gate.drain(GRACE_S)
         await operator.close()
         for task in following:
             task.cancel()

@@ -31,13 +31,14 @@ from croupier.inbox.replay.run import AT_ONCE, Lost, Pace, Runner, Submit
 from croupier.inbox.replay.window import Window, load_extent
 from croupier.moneypath.facts import Stamp
 from croupier.providers.strict_json import DEFAULT_LIMITS, JsonLimits
+from croupier.wallet.calls import WalletTerms
 
 
 class Site(Struct, frozen=True, kw_only=True):
     """Where a replay happens.
 
     `connection` reads the window, `lane` has a lane's settings and rehearses or keeps what became of it, `submit` is
-    the money path.
+    the money path; `wallet` are the terms of the operator's own wallet, None where Croupier's is the one.
     """
 
     connection: asyncpg.Connection
@@ -48,6 +49,7 @@ class Site(Struct, frozen=True, kw_only=True):
     now: Callable[[], datetime]
     make_stamp: Callable[[], Stamp]
     limits: JsonLimits = DEFAULT_LIMITS
+    wallet: WalletTerms | None = None
 
     def reader(self, replay: UUID) -> Reader:
         """Reads deliveries for a replay."""
@@ -97,6 +99,7 @@ async def make_plan(
         site.lane,
         site.reader(job_id),
         site.make_stamp,
+        wallet=site.wallet,
         expect=spool.add,
         on_progress=lambda done: on_progress(done, extent.deliveries),
     )

@@ -31,6 +31,7 @@ from croupier.moneypath.facts import Break, Facts, Stamp
 from croupier.moneypath.faults import Fault, classify
 from croupier.moneypath.rehearsal import LOCK_WAIT_MS, Rehearsal, Rehearsed, rehearse
 from croupier.runtime.statements import load_statements
+from croupier.wallet.calls import WalletTerms
 
 RACES: Final = 30
 """Most times one batch is rehearsed because somebody held its players: they move money, a plan can wait."""
@@ -105,6 +106,7 @@ class Planner:
         reader: Reader,
         make_stamp: Callable[[], Stamp],
         *,
+        wallet: WalletTerms | None = None,
         expect: Callable[[Expectation], None] = lambda _: None,
         on_progress: Callable[[int], None] = lambda done: None,
     ) -> None:
@@ -112,6 +114,7 @@ class Planner:
         self._lane = lane
         self._reader = reader
         self._make_stamp = make_stamp
+        self._wallet = wallet
         self._expect = expect
         self._on_progress = on_progress
         self._found: set[tuple[int, str, str, str]] = set()
@@ -157,13 +160,17 @@ class Planner:
     async def _rehearse_patiently(self, calls: Sequence[Call], earlier: Facts | None) -> Rehearsal:
         for race in range(RACES):
             try:
-                return await rehearse(self._lane, calls, self._make_stamp, earlier=earlier)
+                return await rehearse(
+                    self._lane, calls, self._make_stamp, earlier=earlier, wallet=self._wallet
+                )
             except asyncpg.PostgresError as error:
                 if classify(error) not in (Fault.BUSY, Fault.RACE):
                     raise
             await asyncio.sleep(_JITTER.uniform(0, min(LONGEST_PAUSE_S, 0.01 * 2**race)))
         patient_ms = LOCK_WAIT_MS * RACES
-        return await rehearse(self._lane, calls, self._make_stamp, earlier=earlier, lock_wait_ms=patient_ms)
+        return await rehearse(
+            self._lane, calls, self._make_stamp, earlier=earlier, lock_wait_ms=patient_ms, wallet=self._wallet
+        )
 
     def _count(self, made: Plan, delivery: Delivery, rehearsed: Rehearsed) -> None:
         judged = judge(rehearsed.answer)

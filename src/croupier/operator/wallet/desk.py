@@ -130,7 +130,17 @@ class Caller:
 class WalletDesk:
     """Everything that a process asks of the operator's wallet goes over one desk."""
 
-    def __init__(self, decide: Decide, wallet: RemotePort, ids: IdSource, *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        decide: Decide,
+        wallet: RemotePort,
+        ids: IdSource,
+        *,
+        timeout_s: float,
+        first_look_s: float = FIRST_LOOK_S,
+    ) -> None:
+        """`timeout_s` bounds one question to the wallet; `first_look_s` is how soon a held-up call looks again."""
+        self._first_look_s = first_look_s
         self._decide = decide
         self.wallet = wallet
         self._ids = ids
@@ -191,7 +201,7 @@ class WalletDesk:
 
     async def _decide_in_time(self, call: Call, caller: Caller) -> tuple[Call, tuple[Outcome, ...] | Ask]:
         """What the lanes say, once nothing of this player is under way; the call goes on without its nonce."""
-        pause_s = FIRST_LOOK_S
+        pause_s = self._first_look_s
         while True:
             try:
                 answer = await self._decide(call)

@@ -116,7 +116,7 @@ class Settling:
             while waiting:
                 last = waiting[-1]
                 for place, call in enumerate(waiting):
-                    if not await self._settle(call):
+                    if not await self.settle_one(call):
                         await self._release(waiting[place + 1 :])
                         return
                 waiting = await self._load_following(last)
@@ -134,7 +134,7 @@ class Settling:
         if calls:
             await self._parts.pool.execute(_SQL["release"].sql, self._parts.now(), *_keys(calls))
 
-    async def _settle(self, call: WalletCall) -> bool:
+    async def settle_one(self, call: WalletCall) -> bool:
         """Ask what is to be asked, and have the answer decided; whether that settles it."""
         word = await self._ask(call)
         if call.booked != Booked.AFTER:

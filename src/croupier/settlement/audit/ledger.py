@@ -38,6 +38,8 @@ CHECKS: Final[dict[str, str]] = {
     "histories_have_no_gaps": "I5",
     "histories_name_their_entries": "I5",
     "deliveries_are_accounted_for": "I4",
+    "mirrors_follow_wallet_calls": "I6",
+    "open_wallet_calls_have_somebody": "I10",
     "unfinished_sessions_have_a_timer": "I10",
 }
 """Every check by name, which is also its statement's, and the invariant it belongs to."""

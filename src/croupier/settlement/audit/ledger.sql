@@ -370,3 +370,36 @@ SELECT count(*) OVER () AS found,
  WHERE s.state IN ('created', 'launched', 'active', 'pending_settlement')
    AND NOT EXISTS (SELECT FROM session_timer t WHERE t.bucket = s.bucket AND t.session_id = s.id)
  ORDER BY s.bucket, s.id LIMIT $1;
+
+-- name: mirrors_follow_wallet_calls
+-- What an entry moves in a mirror is what its call to the operator's wallet says, and no entry moves one without a call.
+SELECT count(*) OVER () AS found,
+       CASE WHEN w.id IS NULL
+            THEN format('entry jrn_%s moves the mirror of %s by %s, and no wallet call was made for it',
+                        translate(m.entry_id::text, '-', ''), m.owner, m.moved)
+            ELSE format('wallet call wtx_%s (%s, %s) stands for %s in the books, which move %s',
+                        translate(w.id::text, '-', ''), w.booked, w.state, w.due, coalesce(m.moved, 0))
+       END AS explanation
+  FROM (SELECT e.bucket, e.id AS entry_id, e.provider, e.reference, p.owner, sum(p.amount) AS moved
+          FROM account a
+          JOIN posting p ON p.bucket = a.bucket AND p.owner = a.owner AND p.kind = a.kind AND p.asset = a.asset
+                        AND p.fund = a.fund
+          JOIN journal_entry e ON e.bucket = p.bucket AND e.id = p.entry_id
+         WHERE a.is_mirror AND a.kind = 'player_wallet'
+         GROUP BY e.bucket, e.id, e.provider, e.reference, p.owner) m
+  FULL JOIN (SELECT bucket, id, provider, reference, booked, state,
+                    CASE WHEN booked = 'before' THEN amount WHEN state = 'approved' THEN moved ELSE 0 END
+                  * CASE WHEN operation = 'debit' OR (operation = 'rollback' AND kind <> 'bet') THEN -1 ELSE 1 END AS due
+               FROM wallet_call WHERE booked <> 'never' AND state <> 'undone') w
+    ON w.bucket = m.bucket AND w.provider = m.provider AND w.reference = m.reference
+ WHERE w.id IS NULL OR w.due <> coalesce(m.moved, 0)
+ ORDER BY coalesce(w.bucket, m.bucket), coalesce(w.id, m.entry_id) LIMIT $1;
+
+-- name: open_wallet_calls_have_somebody
+-- Every call to the operator's wallet that is not settled will be looked at, and past its deadline is a person's.
+SELECT count(*) OVER () AS found,
+       format('wallet call wtx_%s is %s since %s and nobody was told by %s', translate(w.id::text, '-', ''), w.state,
+              w.asked_at, w.deadline) AS explanation
+  FROM wallet_call w
+ WHERE w.settled_at IS NULL AND NOT w.is_overdue AND w.deadline < now() - interval '5 minutes'
+ ORDER BY w.bucket, w.id LIMIT $1;
