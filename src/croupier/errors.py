@@ -160,6 +160,18 @@ PROVIDER_UNAVAILABLE: Final = ErrorKind(
     player_message="This game is taking a short break. Your money is safe. "
     "Please try again in a few minutes, or choose another game.",
 )
+WALLET_UNANSWERED: Final = _later("wallet_unanswered", 503, "The operator's wallet gave no answer in time")
+WALLET_UNAVAILABLE: Final = ErrorKind(
+    "wallet_unavailable",
+    503,
+    Retry.AFTER_WAIT,
+    MoneyMoved.UNKNOWN,
+    "The operator's wallet is not called for the moment",
+    player_message="We cannot reach your wallet at the moment. Your money is safe. Please try again in a few minutes.",
+)
+WALLET_IS_REMOTE: Final = _final(
+    "wallet_is_remote", 409, "The operator's own wallet keeps the money; deposit and withdraw there"
+)
 BACKLOGGED: Final = _later("backlogged", 429, "Too many of this provider's webhooks wait already")
 OVERLOADED: Final = _later("overloaded", 503, "Croupier is at its limit; repeat the request")
 UNAVAILABLE: Final = _later("unavailable", 503, "The database could not be reached in time")
