@@ -16,6 +16,7 @@ from croupier.runtime.config import (
     load_config,
     parse_address,
     resolve_keys,
+    resolve_wallet_key,
     served_in,
 )
 from croupier.runtime.config.reference import PAGE, render_configuration_reference
@@ -89,6 +90,7 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     }
 
 
+_WALLET = "[wallet]\nmode = 'remote'\nurl = 'https://w.example/w'\nsecret = 'file:/x'\n"
 _CHECK = "[self_exclusion]\nurl = 'https://a.example/x'\nsecret = 'file:/x'\n"
 
 
@@ -113,7 +115,15 @@ def _place(lines: str) -> str:
         ("[limits]\nbatch = '256'", "limits.batch", "it must be a whole number from 1 to 4096"),
         ("[http]\npublic = '127.0.0.1:99999'", "http.public", "use a port from 0 to 65535"),
         ("[http]\npublic = '127.0.0.1:8701'", "http.admin", "use another port"),
-        ("[wallet]\nmode = 'remote'", "wallet.mode", 'remove it, or write "builtin"'),
+        ("[wallet]\nmode = 'remote'\nurl = 'https://w.example'", "wallet.secret", "add secret, a reference to it"),
+        ("[wallet]\nmode = 'remote'\nsecret = 'file:/x'", "wallet.url", "add url, the base of its paths"),
+        ("[wallet]\nurl = 'https://w.example'", "wallet.url", 'remove it, or write mode = "remote"'),
+        ("[wallet]\nsecret = 'file:/x'", "wallet.secret", 'remove it, or write mode = "remote"'),
+        ("[wallet]\nmode = 'both'", "wallet.mode", 'it must be one of "builtin", "remote"'),
+        (_WALLET + "timeout = '31s'", "wallet.timeout", "make it shorter"),
+        (_WALLET + "batch = 257", "wallet.batch", "it must be a whole number from 1 to 256"),
+        (_WALLET + "connections = 0", "wallet.connections", "it must be a whole number from 1 to 1024"),
+        (_WALLET.replace("/w'", "/w?a=b'"), "wallet.url", "it must be an http:// or https://"),
         ("[telemetry]\notlp_endpoint = 'x'", "telemetry.otlp_endpoint", "remove it"),
         ("[retention]\nrounds = 3", "retention", "remove it"),
         ("[[jurisdictions]]\nid = 'mt'\nproviders = []\ngames = []", "jurisdictions #1.id", 'did you mean "MT"?'),
@@ -301,6 +311,28 @@ def test_a_key_id_is_unique_over_providers_and_api_keys(tmp_path: Path) -> None:
         "providers #1.keys #1.id",
         "api_keys #1.id",
     }
+
+
+def test_the_wallet_and_the_check_have_key_ids_of_their_own(tmp_path: Path) -> None:
+    text = _WALLET + "key_id = 'k'\n" + _CHECK + "key_id = 'k'\n"
+    assert {problem.where for problem in problems_of(tmp_path, text)} == {
+        "wallet.key_id",
+        "self_exclusion.key_id",
+    }
+
+
+def test_the_secret_of_the_wallet_is_found_beside_the_file_and_signs(tmp_path: Path) -> None:
+    (tmp_path / "w").write_text(SECRET)
+    (tmp_path / "w").chmod(0o600)
+    config = load(tmp_path, _WALLET.replace("file:/x", "file:w"))
+    key = resolve_wallet_key(config, {})
+    assert key is not None
+    assert (key.id, key.secret) == ("wallet", SECRET.encode())
+    assert resolve_wallet_key(load(tmp_path, ""), {}) is None
+    (tmp_path / "w").unlink()
+    with pytest.raises(ConfigProblems) as caught:
+        resolve_wallet_key(config, {})
+    assert [problem.where for problem in caught.value.problems] == ["wallet.secret"]
 
 
 @pytest.mark.parametrize("direction", ["inbound", "both"])

@@ -15,6 +15,7 @@ from croupier.cli.present import shown_time
 from croupier.cli.reading import read_database
 from croupier.cli.settings import settings_of
 from croupier.ids import IdSource
+from croupier.operator.wallet.endpoints import WALLET, WALLET_OPERATIONS
 from croupier.providers.breakers.machine import Breaker, Step, close_by_hand, open_by_hand
 from croupier.providers.breakers.store import (
     LAUNCH,
@@ -125,12 +126,17 @@ def _change(
     step: Callable[[Breaker, datetime], Step],
 ) -> None:
     said, actor, now = require_reason(reason), read_actor(), datetime.now(UTC)
-    known = [one.id for one in settings_of(ctx).read_config().providers]
+    config = settings_of(ctx).read_config()
+    known = [*(one.id for one in config.providers), *([WALLET] if config.wallet.is_remote else [])]
     if provider not in known:
         advice = render_nearest(provider, known, otherwise=f"configured: {', '.join(known) or 'none'}")
         raise CommandFailed(f"no provider account is called {provider!r}; {advice}")
-    if operation != LAUNCH:
-        raise CommandFailed(f"nothing is held back by the name {operation!r}; known: {LAUNCH}")
+    operations = WALLET_OPERATIONS if provider == WALLET else (LAUNCH,)
+    if operation not in operations:
+        known_here = ", ".join(operations)
+        raise CommandFailed(
+            f"nothing is held back at {provider} by the name {operation!r}; known: {known_here}"
+        )
     act = Act(ids=IdSource(), now=now, actor=actor, reason=said)
     endpoint = Endpoint(provider, operation)
     changed: list[bool] = []

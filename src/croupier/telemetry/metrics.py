@@ -20,6 +20,7 @@ from croupier.telemetry.outbox_metrics import OutboxMetrics
 from croupier.telemetry.rollout_metrics import RolloutMetrics
 from croupier.telemetry.session_metrics import SessionMetrics
 from croupier.telemetry.shadow_metrics import ShadowMetrics
+from croupier.telemetry.wallet_metrics import WalletMetrics
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -112,6 +113,7 @@ class Metrics:
         self.shadow = ShadowMetrics(environment, self.registry)
         self.rollouts = RolloutMetrics(environment, self.registry)
         self.sessions = SessionMetrics(environment, self.registry)
+        self.wallet = WalletMetrics(environment, self.registry)
         self._counters: dict[tuple[str, ...], Counter] = {}
         self._histograms: dict[tuple[str, ...], Histogram] = {}
 

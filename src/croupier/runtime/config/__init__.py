@@ -10,6 +10,7 @@ from croupier.runtime.config.keys import (
     resolve_api_keys,
     resolve_check_key,
     resolve_keys,
+    resolve_wallet_key,
 )
 from croupier.runtime.config.loading import load_config
 from croupier.runtime.config.outbound import Breakers, Retries
@@ -34,11 +35,11 @@ from croupier.runtime.config.sections import (
     ProviderKey,
     Sandbox,
     Telemetry,
-    Wallet,
     parse_address,
 )
 from croupier.runtime.config.shadows import Shadow
 from croupier.runtime.config.timeouts import Timeout, timeout_policy
+from croupier.runtime.config.wallet import Wallet
 
 __all__ = [
     "ANY",
@@ -84,6 +85,7 @@ __all__ = [
     "resolve_check_key",
     "resolve_keys",
     "resolve_outbox",
+    "resolve_wallet_key",
     "served_in",
     "timeout_policy",
 ]

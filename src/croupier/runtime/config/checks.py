@@ -47,10 +47,19 @@ def _addresses(config: Config) -> Iterator[Problem]:
 
 
 def _wallet(config: Config) -> Iterator[Problem]:
-    if config.wallet.mode == "remote":
-        yield Problem(
-            "wallet.mode", "a remote wallet is not available in this version", 'remove it, or write "builtin"'
-        )
+    wallet = config.wallet
+    given = {"url": wallet.url, "secret": wallet.secret}
+    for key, value in given.items():
+        if wallet.is_remote and value is None:
+            what = "nobody can be asked" if key == "url" else "the calls must be signed"
+            fix = "add url, the base of its paths" if key == "url" else "add secret, a reference to it"
+            yield Problem(f"wallet.{key}", what, fix)
+        if not wallet.is_remote and value is not None:
+            what = "the wallet that is built in is asked by nobody"
+            yield Problem(f"wallet.{key}", what, 'remove it, or write mode = "remote"')
+    if wallet.timeout_s > config.limits.request_deadline_s:
+        what = f"is longer than limits.request_deadline_s ({config.limits.request_deadline_s} s)"
+        yield Problem("wallet.timeout", what, "make it shorter: a debit waits for it")
 
 
 def _assets(config: Config) -> Iterator[Problem]:
@@ -195,6 +204,10 @@ def _key_ids(config: Config) -> Iterator[Problem]:
         for position, key in enumerate(provider.keys)
     }
     places |= {("api_keys", number, "id"): key.id for number, key in enumerate(config.api_keys)}
+    if config.wallet.secret is not None:
+        places["wallet", "key_id"] = config.wallet.key_id
+    if config.self_exclusion.secret is not None:
+        places["self_exclusion", "key_id"] = config.self_exclusion.key_id
     counts = Counter(places.values())
     for place, key_id in places.items():
         if key_id and counts[key_id] > 1:
@@ -233,6 +246,8 @@ def secret_references(config: Config) -> dict[str, str]:
     }
     given = config.self_exclusion.secret
     found |= {} if given is None else {"self_exclusion.secret": given}
+    given = config.wallet.secret
+    found |= {} if given is None else {"wallet.secret": given}
     return found | api_key_references(config)
 
 

@@ -54,6 +54,16 @@ def resolve_check_key(config: Config, env: Mapping[str, str]) -> SigningKey | No
     return SigningKey(check.key_id, resolve_secret(check.secret, env=env))
 
 
+def resolve_wallet_key(config: Config, env: Mapping[str, str]) -> SigningKey | None:
+    """What signs the calls to the operator's wallet, None where there is none; raises ConfigProblems."""
+    wallet = config.wallet
+    if wallet.secret is None:
+        return None
+    if problems := list(_find_unusable({"wallet.secret": wallet.secret}, env)):
+        raise ConfigProblems(problems)
+    return SigningKey(wallet.key_id, resolve_secret(wallet.secret, env=env))
+
+
 def find_unusable_secrets(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
     """A problem for each reference without a usable secret behind it."""
     yield from _find_unusable(secret_references(config), env)

@@ -28,6 +28,7 @@ from croupier.runtime.config.sections import (
     Provider,
     ProviderKey,
 )
+from croupier.runtime.config.wallet import Wallet
 from croupier.runtime.database import DatabaseUrlError, require_database_url
 from croupier.runtime.secrets import SecretUnavailable, resolve_secret
 
@@ -92,6 +93,7 @@ def _anchor_paths(config: Config, folder: Path) -> Config:
         api_keys=tuple(_anchor_api_key(key, folder) for key in config.api_keys),
         outbox=_anchor_outbox(config.outbox, folder),
         self_exclusion=_anchor_check(config.self_exclusion, folder),
+        wallet=_anchor_wallet(config.wallet, folder),
         geo=_anchor_geo(config.geo, folder),
         jurisdictions=tuple(_anchor_pack(entry, folder) for entry in config.jurisdictions),
     )
@@ -101,6 +103,12 @@ def _anchor_check(check: SelfExclusion, folder: Path) -> SelfExclusion:
     if check.secret is None:
         return check
     return msgspec.structs.replace(check, secret=_anchor_reference(check.secret, folder))
+
+
+def _anchor_wallet(wallet: Wallet, folder: Path) -> Wallet:
+    if wallet.secret is None:
+        return wallet
+    return msgspec.structs.replace(wallet, secret=_anchor_reference(wallet.secret, folder))
 
 
 def _anchor_geo(geo: Geo, folder: Path) -> Geo:

@@ -168,7 +168,6 @@ def _meaning(kind: inspect.Type) -> str:
 def _later() -> Iterator[str]:
     for place, meaning in LATER.items():
         yield f"- `{render_place(place)}`: {meaning}\n"
-    yield '- `wallet.mode = "remote"`: the operator\'s own wallet as the source of truth\n'
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ from croupier.runtime.config.queues import Inbox, Outbox
 from croupier.runtime.config.rollout import Rollout
 from croupier.runtime.config.shadows import Shadow
 from croupier.runtime.config.timeouts import Timeout
+from croupier.runtime.config.wallet import Wallet
 from croupier.runtime.database import redact_url
 
 ANY = "*"
@@ -335,14 +336,6 @@ class Sandbox(Struct, frozen=True, forbid_unknown_fields=True):
     """The provider for trying things out."""
 
     listen: Annotated[Address, Meta(description="Where `croupier sandbox serve` listens.")] = "127.0.0.1:8702"
-
-
-class Wallet(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose wallet is the source of truth."""
-
-    mode: Annotated[
-        Literal["builtin", "remote"], Meta(description="`remote` is not available in this version.")
-    ] = "builtin"
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):

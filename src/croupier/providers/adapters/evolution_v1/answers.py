@@ -91,6 +91,9 @@ ERRORS: Final[dict[ErrorKind, str]] = {
     errors.ELIGIBILITY_UNANSWERED: TEMPORARY_ERROR,
     errors.BACKLOGGED: TEMPORARY_ERROR,
     errors.UNAVAILABLE: TEMPORARY_ERROR,
+    errors.WALLET_UNANSWERED: TEMPORARY_ERROR,
+    errors.WALLET_UNAVAILABLE: TEMPORARY_ERROR,
+    errors.WALLET_IS_REMOTE: FINAL_ERROR,
     errors.INTERNAL: TEMPORARY_ERROR,
 }
 """Error → status. What is unknown to us is temporary, and to be sent again."""

@@ -88,6 +88,9 @@ ERRORS: Final[dict[ErrorKind, str]] = {
     errors.ELIGIBILITY_UNANSWERED: UNKNOWN,
     errors.BACKLOGGED: UNKNOWN,
     errors.UNAVAILABLE: UNKNOWN,
+    errors.WALLET_UNANSWERED: UNKNOWN,
+    errors.WALLET_UNAVAILABLE: UNKNOWN,
+    errors.WALLET_IS_REMOTE: WRONG_SYNTAX,
     errors.INTERNAL: UNKNOWN,
 }
 """Error → status: what is unknown to us is unknown to Hub88, which then rolls back a bet and repeats the rest."""

@@ -82,6 +82,9 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "provider_unavailable": (UNDECIDED, _AGAIN),
     "eligibility_unanswered": (UNDECIDED, _AGAIN),
     "unavailable": (UNDECIDED, _AGAIN),
+    "wallet_unanswered": (UNDECIDED, _AGAIN),
+    "wallet_unavailable": (UNDECIDED, _AGAIN),
+    "wallet_is_remote": (FINAL, _NOT_DONE),
     "internal": (UNDECIDED, _AGAIN),
 }
 """Error kind → HTTP status and the only text that is sent with it."""

@@ -102,6 +102,9 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "provider_unavailable": (UNDECIDED, "503"),
     "eligibility_unanswered": (UNDECIDED, "503"),
     "unavailable": (UNDECIDED, "503"),
+    "wallet_unanswered": (UNDECIDED, "503"),
+    "wallet_unavailable": (UNDECIDED, "503"),
+    "wallet_is_remote": (FINAL, "400"),
     "internal": (UNDECIDED, "500"),
 }
 """Error kind → HTTP status and api_code."""

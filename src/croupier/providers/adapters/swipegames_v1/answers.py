@@ -94,6 +94,9 @@ ERRORS: Final[dict[str, tuple[int, wire.ErrorReply]]] = {
     "provider_unavailable": (UNDECIDED, FAILED),
     "eligibility_unanswered": (UNDECIDED, FAILED),
     "unavailable": (UNDECIDED, FAILED),
+    "wallet_unanswered": (UNDECIDED, FAILED),
+    "wallet_unavailable": (UNDECIDED, FAILED),
+    "wallet_is_remote": (FINAL, REFUSED),
     "internal": (UNDECIDED, FAILED),
 }
 """Error kind → HTTP status and body."""
