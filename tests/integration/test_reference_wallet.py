@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from wallet_caller import JSON, KEY, Caller, item, movement, open_wallet, sign
 
@@ -343,62 +344,59 @@ async def test_amounts_of_38_digits_are_exact_and_longer_ones_are_refused(wallet
     assert await wallet.is_balanced()
 
 
-@pytest.mark.parametrize(
-    "amount", ["0", "00", "-1", "+1", "1.0", "01", "1e3", "", " 1", "1 ", "1\n", "٣", 1, 1.5, None, True, []]
-)
-async def test_an_amount_in_another_form_is_malformed(wallet: Caller, amount: object) -> None:
-    status, answer = await wallet.ask("/debit", movement("wtx_1") | {"amount": amount})
-    assert (status, answer["code"], answer["applied"]) == (400, "malformed", "no")
+async def test_an_amount_in_another_form_is_malformed(wallet: Caller) -> None:
+    texts = ("0", "00", "-1", "+1", "1.0", "01", "1e3", "", " 1", "1 ", "1\n", "٣")
+    for amount in (*texts, 1, 1e3, None, True, []):
+        status, answer = await wallet.ask("/debit", movement("wtx_1") | {"amount": amount})
+        assert (status, answer["code"], answer["applied"]) == (400, "malformed", "no"), amount
     assert await wallet.balance() == 1_000
 
 
-@pytest.mark.parametrize(
-    ("member", "value"),
-    [
-        ("reference", "dep_1"),
-        ("reference", "wtx_" + "x" * 61),
-        ("reference", "wtx_ä"),
-        ("reference", "wtx_1\n"),
-        ("player_id", ""),
-        ("player_id", "p\0"),
-        ("player_id", "\ud800"),
-        ("player_id", 1),
-        ("player_id", "p" * 256),
-        ("asset", None),
-        ("kind", "gift"),
-        ("occurred_at", "yesterday"),
-        ("occurred_at", "2026-01-31T12:00:00"),
-        ("session_id", 1),
-    ],
+MISSHAPEN = (
+    ("reference", "dep_1"),
+    ("reference", "wtx_" + "x" * 61),
+    ("reference", "wtx_ä"),
+    ("reference", "wtx_1\n"),
+    ("player_id", ""),
+    ("player_id", "p\0"),
+    ("player_id", "\ud800"),
+    ("player_id", 1),
+    ("player_id", "p" * 256),
+    ("asset", None),
+    ("kind", "gift"),
+    ("occurred_at", "yesterday"),
+    ("occurred_at", "2026-01-31T12:00:00"),
+    ("session_id", 1),
 )
-async def test_a_member_in_another_form_is_malformed(wallet: Caller, member: str, value: object) -> None:
-    body = movement("wtx_1") | {member: value}
-    status, answer = await wallet.post("/debit", json.dumps(body).encode())
-    assert (status, answer["code"], answer["applied"]) == (400, "malformed", "no")
 
 
-@pytest.mark.parametrize("member", ["reference", "player_id", "asset", "amount", "kind", "provider"])
-async def test_a_missing_member_is_malformed(wallet: Caller, member: str) -> None:
-    body = movement("wtx_1")
-    del body[member]
-    assert (await wallet.ask("/debit", body))[0] == 400
+async def test_a_member_in_another_form_is_malformed(wallet: Caller) -> None:
+    for member, value in MISSHAPEN:
+        status, answer = await wallet.ask("/debit", movement("wtx_1") | {member: value})
+        assert (status, answer["code"], answer["applied"]) == (400, "malformed", "no"), (member, value)
+    assert await wallet.balance() == 1_000
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"reference": NaN}',
-        b"[" * 60_000,
-        b'{"reference": "wtx_1", "player_id": "p-1", "player_id": "p-2", "asset": "EUR"}',
-        b'{"reference": "wtx_1", "player_id" : "p-1", "asset": "EUR", "more": {"a": 1, "a": 2}}',
-        b'{"reference": "wtx_1", "player_id": "p-1", "asset": "EUR", "more": "\xff"}',
-    ],
+async def test_a_missing_member_is_malformed(wallet: Caller) -> None:
+    for member in ("reference", "player_id", "asset", "amount", "kind", "provider", "occurred_at"):
+        body = movement("wtx_1")
+        del body[member]
+        assert (await wallet.ask("/debit", body))[0] == 400, member
+
+
+NO_OBJECTS = (
+    b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"reference": NaN}',
+    b"[" * 60_000,
+    b'{"reference": "wtx_1", "player_id": "p-1", "player_id": "p-2", "asset": "EUR"}',
+    b'{"reference": "wtx_1", "player_id" : "p-1", "asset": "EUR", "more": {"a": 1, "a": 2}}',
+    b'{"reference": "wtx_1", "player_id": "p-1", "asset": "EUR", "more": "\xff"}',
 )  # fmt: skip
-async def test_what_is_no_json_object_or_names_a_member_twice_is_malformed(
-    wallet: Caller, body: bytes
-) -> None:
-    status, answer = await wallet.post("/status", body)
-    assert (status, answer["code"], answer["applied"]) == (400, "malformed", "no")
+
+
+async def test_what_is_no_json_object_or_names_a_member_twice_is_malformed(wallet: Caller) -> None:
+    for body in NO_OBJECTS:
+        status, answer = await wallet.post("/status", body)
+        assert (status, answer["code"], answer["applied"]) == (400, "malformed", "no"), body[:80]
 
 
 async def test_unknown_members_long_ids_and_every_alphabet_are_accepted(wallet: Caller) -> None:
@@ -431,23 +429,19 @@ def _signed(method: str, path: str, body: bytes) -> dict[str, str]:
     return JSON | {"Authorization": sign(path, body, method=method)}
 
 
-@pytest.mark.parametrize(
-    ("signing", "reason"),
-    [
+async def test_a_wrong_signature_is_refused_before_anything_is_read(wallet: Caller) -> None:
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
         ({"ago_s": 31}, "stale"),
         ({"ago_s": -33}, "stale"),
         ({"key": SigningKey("wallet", b"x" * 32)}, "mismatch"),
         ({"key": SigningKey("other", KEY.secret)}, "mismatch"),
         ({"method": "PUT"}, "mismatch"),
-    ],
-)
-async def test_a_wrong_signature_is_refused_before_anything_is_read(
-    wallet: Caller, signing: dict[str, Any], reason: str
-) -> None:
-    for path, body in (("/debit", json.dumps(movement("wtx_1")).encode()), ("/nothing", b"{")):
-        status, answer = await wallet.post(path, body, **signing)
-        expected = {"code": "unauthenticated", "detail": reason, "applied": "no"}
-        assert (status, answer) == (401, expected)
+    )
+    for signing, reason in wrong:
+        for path, body in (("/debit", json.dumps(movement("wtx_1")).encode()), ("/nothing", b"{")):
+            status, answer = await wallet.post(path, body, **signing)
+            expected = {"code": "unauthenticated", "detail": reason, "applied": "no"}
+            assert (status, answer) == (401, expected), signing
     assert await wallet.balance() == 1_000
 
 
@@ -461,10 +455,10 @@ async def test_signatures_are_for_one_body_path_and_query(wallet: Caller) -> Non
     assert (await wallet.post("/debit?b=1&a=%7e", body))[0] == 200
 
 
-@pytest.mark.parametrize("ago_s", [29, -29])
-async def test_a_signature_within_the_window_is_accepted(wallet: Caller, ago_s: int) -> None:
-    question = {"player_id": "p-1", "asset": "EUR"}
-    assert (await wallet.ask("/balance", question, ago_s=ago_s))[0] == 200
+async def test_a_signature_within_the_window_is_accepted(wallet: Caller) -> None:
+    for ago_s in (29, -29):
+        question = {"player_id": "p-1", "asset": "EUR"}
+        assert (await wallet.ask("/balance", question, ago_s=ago_s))[0] == 200
 
 
 async def test_a_nonce_is_spent_once_also_over_a_restart(empty_database_url: str) -> None:
@@ -604,21 +598,19 @@ async def _read_statement(
     return pages, listed
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
+async def test_an_impossible_statement_is_malformed(wallet: Caller) -> None:
+    others: tuple[dict[str, Any], ...] = (
         {"limit": 0},
         {"limit": 1_001},
         {"cursor": "1"},
         {"from": FAR_AHEAD, "to": LONG_AGO},
         {"from": "2026-01-01"},
         {"to": None},
-    ],
-)
-async def test_an_impossible_statement_is_malformed(wallet: Caller, other: dict[str, Any]) -> None:
-    body = {"from": LONG_AGO, "to": FAR_AHEAD, "limit": 10, "cursor": None} | other
-    status, answer = await wallet.ask("/statement", body)
-    assert (status, answer["code"], answer["applied"]) == (400, "malformed", "no")
+    )
+    for other in others:
+        body = {"from": LONG_AGO, "to": FAR_AHEAD, "limit": 10, "cursor": None} | other
+        status, answer = await wallet.ask("/statement", body)
+        assert (status, answer["code"], answer["applied"]) == (400, "malformed", "no"), other
 
 
 async def test_the_cashier_is_idempotent_by_reference_and_never_overdraws(wallet: Caller) -> None:
@@ -654,6 +646,28 @@ async def test_the_book_holds_every_decision_and_the_totals_agree_with_it(wallet
     assert total["changes"] == {"debit": "-10", "deposit": "2000"}
     rest = await wallet.desk("GET", f"/book?after={book[2]['number']}")
     assert len(rest["movements"]) == 3
+
+
+async def test_a_database_that_drops_its_connections_loses_nothing(
+    wallet: Caller, empty_database_url: str
+) -> None:
+    killer = await asyncpg.connect(empty_database_url)
+    try:
+        for number in range(5):
+            calls = [wallet.ask("/debit", movement(f"wtx_{number}_{call}", "1")) for call in range(20)]
+            cut = killer.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = $1 AND datname = current_database()",
+                "croupier-reference-wallet",
+            )
+            answers = (await asyncio.gather(*calls, cut))[:-1]
+            assert {status for status, _ in answers} <= {200, 500, 503}
+            for call in range(20):
+                assert (await wallet.move("debit", f"wtx_{number}_{call}", "1"))["status"] == "approved"
+    finally:
+        await killer.close()
+    assert await wallet.balance() == 900
+    assert await wallet.is_balanced()
 
 
 async def test_the_correlation_id_is_kept_with_the_movement(wallet: Caller) -> None:
