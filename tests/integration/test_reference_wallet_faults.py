@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -273,6 +275,13 @@ async def test_books_stay_right_under_every_honest_fault(wallet: Caller, fault: 
 def _signed(operation: str, document: dict[str, Any]) -> dict[str, Any]:
     body = json.dumps(document).encode()
     return {"data": body, "headers": JSON | {"Authorization": sign(f"/{operation}", body)}}
+
+
+def test_the_page_tells_every_fault_and_whether_it_is_honest() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/reference-wallet.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[a-z_0-9`, ]+) \| (yes|no) \|", page, re.MULTILINE)
+    told = {name: honest == "yes" for names, honest in rows for name in re.findall(r"[a-z_0-9]+", names)}
+    assert told == {name: fault.is_honest for name, fault in FAULTS.items()}
 
 
 def test_the_same_seed_draws_the_same_faults() -> None:
