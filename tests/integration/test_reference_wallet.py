@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,9 @@ import asyncpg
 import pytest
 from wallet_caller import JSON, KEY, Caller, item, movement, open_wallet, sign
 
-from croupier.sandbox.wallet.books import PostTaken
+from croupier.sandbox.wallet.books import PostTaken, Shard, Ticket
+from croupier.sandbox.wallet.clock import Clock
+from croupier.sandbox.wallet.orders import Order
 from croupier.sandbox.wallet.service import WalletService
 from croupier.sandbox.wallet.settings import WalletSettings
 from croupier_signing import SigningKey, random_nonce
@@ -288,6 +290,70 @@ async def test_of_many_debits_for_the_last_cent_one_is_approved(wallet: Caller) 
     assert Counter(answer["status"] for answer in answers) == {"approved": 1, "refused": 39}
     assert await wallet.balance() == 0
     assert await wallet.is_balanced()
+
+
+async def test_the_database_alone_keeps_one_player_s_movements_apart(
+    wallet: Caller, empty_database_url: str
+) -> None:
+    """Shards that know nothing of each other get the same players and references."""
+    shards = [Shard(empty_database_url, Clock(), lambda _: True) for _ in range(8)]
+    work = [asyncio.create_task(shard.work()) for shard in shards]
+    tickets = []
+    for number in range(60):
+        for reference in (f"wtx_own_{number}", "wtx_shared"):
+            order = Order(operation="debit", player_id="p-1", asset="EUR", reference=reference, amount="50")
+            tickets.append(Ticket(order, None, None))
+            shards[number % 8].take(tickets[-1])
+    answers = await asyncio.gather(*(ticket.answer for ticket in tickets))
+    for shard in shards:
+        shard.finish()
+    await asyncio.gather(*work)
+    await asyncio.gather(*(shard.close() for shard in shards))
+    applied = [one for one in answers if one.status == "approved" and not one.is_repeat]
+    assert len(applied) == 20
+    assert len({one.number for one in applied}) == 20
+    assert await wallet.balance() == 0
+    assert await wallet.is_balanced()
+
+
+IN_THE_MIDST = (
+    "SELECT reference_wallet.move('wtx_1', 'debit', 'p-2', 'EUR', 100, NULL, NULL, NULL, now(), NULL, NULL)"
+)
+BLOCKED = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
+
+
+@pytest.mark.parametrize("ends_with", ["COMMIT", "ROLLBACK"])
+@pytest.mark.parametrize("operation", ["debit", "rollback"])
+async def test_a_reference_that_is_being_decided_elsewhere_is_waited_for(
+    wallet: Caller,
+    empty_database_url: str,
+    wait_until: Callable[..., Awaitable[None]],
+    operation: str,
+    ends_with: str,
+) -> None:
+    """Another transaction decides about it for another player: as a movement's own reference, or as a target."""
+    reference, members = ("wtx_1", {}) if operation == "debit" else ("wtx_2", {"target": "wtx_1"})
+    other, observer = [await asyncpg.connect(empty_database_url) for _ in range(2)]
+    try:
+        await other.execute("BEGIN")
+        await other.execute(IN_THE_MIDST)
+        body = movement(reference, operation=operation, **members)
+        asked = asyncio.create_task(wallet.ask(f"/{operation}", body))
+        await wait_until(lambda: observer.fetchval(BLOCKED))
+        await other.execute(ends_with)
+        status, answer = await asked
+    finally:
+        await other.close()
+        await observer.close()
+    expected = (409, "reference_conflict") if ends_with == "COMMIT" else (200, _code_alone(operation))
+    assert (status, answer["code"]) == expected
+    assert await wallet.is_balanced()
+
+
+def _code_alone(operation: str) -> str:
+    return "ok" if operation == "debit" else "nothing_to_roll_back"
 
 
 async def test_a_status_is_the_movement_s_answer_with_its_operation(wallet: Caller) -> None:
