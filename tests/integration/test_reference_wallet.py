@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from wallet_caller import JSON, KEY, Caller, item, movement, open_wallet, sign
 
-from croupier.sandbox.wallet.books import PostTaken, Shard, Ticket
+from croupier.sandbox.wallet.books import SHARDS, PostTaken, Shard, Ticket
 from croupier.sandbox.wallet.clock import Clock
 from croupier.sandbox.wallet.orders import Order
 from croupier.sandbox.wallet.service import WalletService
@@ -642,6 +642,30 @@ async def test_a_statement_misses_nothing_while_movements_go_on(wallet: Caller) 
         if cursor is None:
             break
     assert sorted(seen) == sorted(f"wtx_{number}" for number in range(300))
+
+
+async def test_a_page_waits_for_what_is_being_decided_and_ends_when_it_was_asked_for(
+    wallet: Caller, empty_database_url: str, wait_until: Callable[..., Awaitable[None]]
+) -> None:
+    slow, quick = (next(n for n in map(str, range(99)) if hash(n) % SHARDS == shard) for shard in range(2))
+    for player in (slow, quick):
+        await wallet.deposit(1_000, player)
+    holder, observer = [await asyncpg.connect(empty_database_url) for _ in range(2)]
+    try:
+        await holder.execute("BEGIN")
+        await holder.execute(f"SELECT FROM reference_wallet.wallet WHERE player_id = '{slow}' FOR UPDATE")
+        held = asyncio.create_task(wallet.move("debit", "wtx_held", player_id=slow))
+        await wait_until(lambda: observer.fetchval(BLOCKED))
+        page = asyncio.create_task(_load_page(wallet, LONG_AGO, FAR_AHEAD, None))
+        await asyncio.wait({page}, timeout=0.3)
+        await wallet.move("debit", "wtx_later", player_id=quick)
+        await holder.execute("COMMIT")
+        listed = [one["reference"] for one in (await page)["movements"]]
+        await held
+    finally:
+        await holder.close()
+        await observer.close()
+    assert listed == ["wtx_held"]
 
 
 async def _load_page(
