@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -14,12 +14,15 @@ from typing import Final
 from msgspec import Struct
 
 from croupier.conformance.launches import LaunchReceiver
+from croupier.conformance.operator_client import OperatorClient, RemoteCashier
+from croupier.demo.wallet_service import WalletOrder, WalletService, wallet_process
 from croupier.governance.keyring import lock_keys, write_step
 from croupier.governance.keys import decide_revoke
 from croupier.providers.manifest import Capability, KeyKind, Manifest
 from croupier.providers.registry import find_adapters
 from croupier.runtime.config import Config, load_config
-from croupier.runtime.database import connect_app
+from croupier.runtime.database import connect_app, ensure_database
+from croupier.runtime.embedded import EmbeddedServer
 from croupier.runtime.serving import Deployment
 from croupier.runtime.supervisor import NotReady
 from croupier_signing import Key, hash_api_key, random_token, read_key
@@ -27,6 +30,7 @@ from croupier_signing.pairs import make_ed25519_pair, make_rsa_pair
 
 OTHER: Final = "-other"
 """Every protocol has a second account of this ending, which nothing is launched at."""
+WALLET_KEY: Final = "wallet.key"
 IN_FORCE_S: Final = 2.0
 GAMES: Final = ("game-1", "game-2")
 NUMBER: Final = "7"
@@ -52,15 +56,30 @@ class OwnSite(Struct, frozen=True, kw_only=True):
     keys: Mapping[str, AccountKeys]
     receiver: LaunchReceiver
     deployment: Deployment
+    wallet: WalletService | None = None
+
+    def operator(self) -> OperatorClient:
+        """The operator's side of it: its cashier stands where the money is kept."""
+        if self.wallet is None:
+            return OperatorClient(self.url, self.token)
+        return RemoteCashier(self.url, self.token, self.wallet.url)
 
 
 @asynccontextmanager
-async def own_site(folder: Path, adapters: Iterable[str]) -> AsyncIterator[OwnSite]:
-    """Start everything in an empty folder and end it again. Raises NotReady."""
+async def own_site(
+    folder: Path, adapters: Iterable[str], *, has_remote_wallet: bool = False
+) -> AsyncIterator[OwnSite]:
+    """Start everything in an empty folder and end it again; with a remote wallet, the reference wallet too.
+
+    Raises NotReady, and WalletProcessFailed when that wallet does not start.
+    """
     names = sorted(adapters)
-    async with LaunchReceiver() as receiver:
+    async with LaunchReceiver() as receiver, AsyncExitStack() as stack:
         token, keys = random_token(), {}
         blocks = [_head(_free_addresses(), folder, token)]
+        wallet = await stack.enter_async_context(_own_wallet(folder)) if has_remote_wallet else None
+        if wallet is not None:
+            blocks.append(f'[wallet]\nmode = "remote"\nurl = "{wallet.url}"\nsecret = "file:{WALLET_KEY}"\n')
         for account in [*names, *(f"{name}{OTHER}" for name in names)]:
             manifest = find_adapters()[account.removesuffix(OTHER)].manifest
             keys[account] = _make_keys(folder, account, manifest)
@@ -79,7 +98,20 @@ async def own_site(folder: Path, adapters: Iterable[str]) -> AsyncIterator[OwnSi
                 keys=keys,
                 receiver=receiver,
                 deployment=deployment,
+                wallet=wallet,
             )
+
+
+@asynccontextmanager
+async def _own_wallet(folder: Path) -> AsyncIterator[WalletService]:
+    """The reference wallet as a process of its own, over a server of its own."""
+    key = folder / WALLET_KEY
+    key.touch(mode=0o600)
+    key.write_text(random_token())
+    async with EmbeddedServer(folder / "wallet") as server:
+        url = await ensure_database(server.url(), "wallet")
+        async with wallet_process(WalletOrder(database_url=url, secret=f"file:{key}")) as wallet:
+            yield wallet
 
 
 @asynccontextmanager

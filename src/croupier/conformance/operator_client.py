@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
 
@@ -89,14 +90,50 @@ class OperatorClient:
         return breaks
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        return await self._say(method, self._url + path, body)
+
+    async def _say(self, method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         assert self._http is not None, "use the client as a context manager"  # noqa: S101 (narrowing)
         headers = {"Idempotency-Key": uuid.uuid4().hex} if method == "POST" else {}
         try:
-            async with self._http.request(method, self._url + path, json=body, headers=headers) as reply:
+            async with self._http.request(method, url, json=body, headers=headers) as reply:
                 document: dict[str, Any] = await reply.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise OperatorFailed(f"{method} {path}: {error!r}") from None
+            raise OperatorFailed(f"{method} {url}: {error!r}") from None
         if reply.status >= 300:
             said = f"{reply.status} {document.get('code')}: {document.get('detail')}"
-            raise OperatorFailed(f"{method} {path}: {said}")
+            raise OperatorFailed(f"{method} {url}: {said}")
         return document
+
+
+class RemoteCashier(OperatorClient):
+    """The operator whose own wallet keeps the money: its cashier stands at the reference wallet's desk."""
+
+    def __init__(self, url: str, token: str, wallet_url: str) -> None:
+        super().__init__(url, token)
+        self._cashier = f"{wallet_url.rstrip('/')}/cashier"
+
+    async def deposit(self, player_id: str, asset: str, amount: int) -> None:
+        """Put money into a wallet."""
+        await self._move("deposit", player_id, asset, amount)
+
+    async def withdraw(self, player_id: str, asset: str, amount: int) -> None:
+        """Take money out of a wallet."""
+        await self._move("withdraw", player_id, asset, amount)
+
+    async def balance(self, player_id: str, asset: str) -> int:
+        """What the player has by the wallet's own word, in minor units."""
+        query = urlencode({"player_id": player_id, "asset": asset})
+        found = await self._say("GET", f"{self._cashier}/balance?{query}")
+        return int(found["balance"])
+
+    async def _move(self, what: str, player_id: str, asset: str, amount: int) -> None:
+        body = {
+            "player_id": player_id,
+            "asset": asset,
+            "amount": str(amount),
+            "reference": f"conformance-{uuid.uuid4().hex}",
+        }
+        reply = await self._say("POST", f"{self._cashier}/{what}", body)
+        if reply["status"] != "approved":
+            raise OperatorFailed(f"a {what} was declined: {reply['code']}")
