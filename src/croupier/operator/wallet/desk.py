@@ -190,7 +190,7 @@ class WalletDesk:
         for _ in range(MOST_TURNS):
             call, answer = await self._decide_in_time(call, caller)
             if not isinstance(answer, Ask):
-                caller.answer(answer)
+                caller.answer(await self._with_current_balance(call, answer, caller))
                 return
             if answer.outcomes is not None or answer.error is not None:
                 await self._deliver(answer, caller)
@@ -275,6 +275,24 @@ class WalletDesk:
         if not any(isinstance(action, ReadBalance) for action in call.actions):
             return answer
         return tuple([await self._with_live_balance(call, outcome, ends_at_s) for outcome in answer])
+
+    async def _with_current_balance(
+        self, call: Call, outcomes: tuple[Outcome, ...], caller: Caller
+    ) -> tuple[Outcome, ...]:
+        """A repeat shows what the player has now, for protocols that tell it; else what the wallet told last."""
+        asset = next((one.asset for one in outcomes if one.current_balance is not None), None)
+        if asset is None or call.is_wallet_away or caller.is_gone:
+            return outcomes
+        ends_at_s = min(caller.ends_at_s, time.monotonic() + self._timeout_s)
+        said = await self.wallet.load_balance(
+            call.player_id, asset, correlation_id=call.correlation_id, ends_at_s=ends_at_s
+        )
+        if not isinstance(said, Balance):
+            return outcomes
+        return tuple(
+            structs.replace(one, current_balance=said.amount) if one.current_balance is not None else one
+            for one in outcomes
+        )
 
     async def _with_live_balance(self, call: Call, outcome: Outcome, ends_at_s: float) -> Outcome:
         if outcome.asset is None or outcome.balance is None:
