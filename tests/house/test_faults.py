@@ -85,6 +85,10 @@ EDGES: Final[dict[tuple[str, str], str]] = {
         "src/croupier/inbox/drain.py",
         "_settle",
     ): "the worker loop: one delivery's fault must not reach its neighbours",
+    (
+        "src/croupier/sandbox/wallet/books.py",
+        "work",
+    ): "the worker loop: a batch that fails is answered so, and the next one is decided",
 }
 """File and function → why it may catch everything. Two kinds only: the request edge and the worker loop."""
 

@@ -17,6 +17,10 @@ GLOBAL_KEYS: Final = {
     "audit_record": "one chain for the whole deployment; no player is in it",
     "provider_key": "a key id names one key of the whole deployment, for ever",
     "key_use": "what is known of such a key",
+    "reference_wallet.player": "the sandbox's wallet is a stranger with a schema of its own, not a gateway's table",
+    "reference_wallet.wallet": "as above",
+    "reference_wallet.movement": "as above: its references are unique whoever the player is",
+    "reference_wallet.nonce": "as above",
 }
 """Tables whose keys may begin with something else than the bucket."""
 

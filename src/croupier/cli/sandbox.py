@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from croupier.cli import sandbox_webhook
+from croupier.cli import sandbox_wallet, sandbox_webhook
 from croupier.cli.sandbox_accounts import BadAccounts, read_accounts
 from croupier.runtime.secrets import SecretUnavailable, resolve_secret
 from croupier.sandbox.service import Settings, serve
@@ -32,6 +32,7 @@ def _sandbox() -> None:
 
 
 sandbox_webhook.register(app)
+sandbox_wallet.register(app)
 
 
 @app.command("serve")
