@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -18,7 +19,6 @@ from croupier.conformance.wallet.orders import (
     Player,
     credit,
     debit,
-    fresh_reference,
     render_body,
 )
 from croupier.conformance.wallet.verdicts import NotPlayable, NotReady
@@ -59,6 +59,7 @@ class Books:
 
     def __init__(self, means: Means) -> None:
         self.means = means
+        self.began_at = datetime.now(UTC)
         self.moved: dict[str, Moved] = {}
         self.left_behind: list[str] = []
         self._orders: dict[str, Order] = {}
@@ -98,7 +99,9 @@ class Books:
         found = await stage.balance(player)
         self._taken[player] = found
         if found < holding:
-            raise NotReady(f"player {player.id} has {found} minor units of {player.asset}, less than {holding}: fund them")
+            raise NotReady(
+                f"player {player.id} has {found} minor units of {player.asset}, less than {holding}: fund them"
+            )
         return player
 
     async def _post_deposit(self, url: str, player: Player, amount: int) -> None:
@@ -106,7 +109,8 @@ class Books:
             "player_id": player.id,
             "asset": player.asset,
             "amount": str(amount),
-            "reference": fresh_reference(),
+            # A reference of Croupier's form belongs to the contract, and this is not one of its calls.
+            "reference": f"conformance-{secrets.token_hex(8)}",
         }
         timeout = aiohttp.ClientTimeout(total=FUND_TIMEOUT_S)
         try:
@@ -161,5 +165,3 @@ class Books:
         exchange: Exchange = await caller.call("/balance", {"player_id": player.id, "asset": player.asset})
         found = exchange.get("balance")
         return int(found) - before if exchange.status == 200 and not exchange.flaws and found else 0
-
-

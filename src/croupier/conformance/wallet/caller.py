@@ -131,7 +131,9 @@ class Caller:
         except NotJson as error:
             return None, (f"the body is no JSON: {error}",)
         media_type = dict(answer.headers).get(b"content-type", b"").split(b";")[0].strip().lower()
-        flaws = [] if media_type == JSON.encode() else [f"the content-type is {media_type.decode('latin-1')!r}"]
+        flaws = (
+            [] if media_type == JSON.encode() else [f"the content-type is {media_type.decode('latin-1')!r}"]
+        )
         is_decision = answer.status == 200 and path in KNOWN_PATHS
         name = f"{path[1:]}-reply" if is_decision else "error"
         return document, (*flaws, *self._schemas.find_flaws(name, document))

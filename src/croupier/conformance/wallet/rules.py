@@ -53,7 +53,8 @@ BATCH_ALONE: Final = Rule(
     "requests", "Each stands alone: one that is refused or fails takes nothing with it."
 )
 STATEMENT: Final = Rule(
-    "requests", "`from` and `to` (from ≤ recorded < to), `limit` (1 to 1000), `cursor` (`null` for the first page)"
+    "requests",
+    "`from` and `to` (from ≤ recorded < to), `limit` (1 to 1000), `cursor` (`null` for the first page)",
 )
 APPROVED: Final = Rule(
     "answers", "`amount` is what was moved, `balance` what the player has after it (in a repeat: now)"
@@ -97,9 +98,7 @@ IDEMPOTENT: Final = Rule(
     "The same reference with the same operation, player, asset, amount and target gets the first answer again, with"
     " `repeat` true, however often and from however many connections at once.",
 )
-CONFLICT: Final = Rule(
-    "idempotency", "With anything else it is 409 `reference_conflict`, and nothing moves."
-)
+CONFLICT: Final = Rule("idempotency", "With anything else it is 409 `reference_conflict`, and nothing moves.")
 ERRORS: Final = Rule(
     "errors", 'Every other status has the body `{"code": "…", "detail": "…", "applied": "no" | "unknown"}`.'
 )

@@ -50,7 +50,9 @@ class Stage:
         if exchange.status == 0:
             raise Failed("an answer", exchange.answer.why, exchange)
         if exchange.flaws:
-            raise Failed("an answer of the form that the contract gives it", "; ".join(exchange.flaws), exchange)
+            raise Failed(
+                "an answer of the form that the contract gives it", "; ".join(exchange.flaws), exchange
+            )
         return exchange
 
     async def move(self, order: Order, how: How = AS_USUAL) -> Exchange:
@@ -70,7 +72,9 @@ class Stage:
                 return exchange
             if time.monotonic() > ends_at_s:
                 raise Failed(
-                    f"a decision about {order.reference} within {DECIDED_WITHIN_S:.0f} s", told(exchange), exchange
+                    f"a decision about {order.reference} within {DECIDED_WITHIN_S:.0f} s",
+                    told(exchange),
+                    exchange,
                 )
             await asyncio.sleep(PAUSE_S)
 
@@ -106,9 +110,7 @@ class Stage:
 
     def expect_echo(self, exchange: Exchange, order: Order) -> None:
         """The answer is about this movement and no other."""
-        self.expect(
-            exchange, reference=order.reference, player_id=order.player.id, asset=order.player.asset
-        )
+        self.expect(exchange, reference=order.reference, player_id=order.player.id, asset=order.player.asset)
 
     async def expect_balance(self, player: Player, expected: int, after: str) -> None:
         """The player has so much."""
@@ -186,4 +188,3 @@ def told(exchange: Exchange, members: Iterable[str] = ("status", "code", "applie
     named = (*members, "code") if exchange.status != 200 else members
     said = ", ".join(f"{name} {exchange.get(name)!r}" for name in dict.fromkeys(named))
     return f"{exchange.status} with {said}"
-

@@ -68,9 +68,7 @@ class _Line:
                 return Answer(status=0, why=f"the answer is longer than {LARGEST_ANSWER} bytes")
         self.is_reusable = parser.should_keep_alive()
         self.idle_since_s = time.monotonic()
-        return Answer(
-            status=parser.get_status_code(), headers=tuple(parts.headers), body=bytes(parts.body)
-        )
+        return Answer(status=parser.get_status_code(), headers=tuple(parts.headers), body=bytes(parts.body))
 
     async def send_only(self, message: bytes, *, is_reset: bool) -> None:
         self._writer.write(message)

@@ -75,7 +75,9 @@ async def at_once(stage: Stage) -> None:
         exchanges = await stage.decide_at_once([order] * AT_ONCE)
         _expect_one_first(stage, exchanges, order)
         before += change
-        await stage.expect_balance(player, before, f"after {AT_ONCE} simultaneous requests of one {order.operation}")
+        await stage.expect_balance(
+            player, before, f"after {AT_ONCE} simultaneous requests of one {order.operation}"
+        )
 
 
 def _expect_one_first(stage: Stage, exchanges: list[Exchange], order: Order) -> None:
