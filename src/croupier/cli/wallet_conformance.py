@@ -90,12 +90,12 @@ def conformance(
     """Try every promise of the wallet contract against a wallet service, and report what held.
 
     Players get their money from --fund-url, or by a credit where the wallet opens accounts by itself; or they are named
-    with --player. The kit assumes that nobody else moves their money meanwhile, and gives back what it moved. Never point
-    it at a wallet that keeps real books. Exit code 1 when a scenario fails; a remark is no failure.
+    with --player. The kit assumes that nobody else moves their money meanwhile, and gives back what it moved. Never
+    point it at a wallet that keeps real books. Exit code 1 when a scenario fails; a remark is no failure.
 
     Examples:
 
-      croupier wallet conformance --url https://wallet.example/v1 --secret file:wallet.secret --player kit-1 --player kit-2
+      croupier wallet conformance --url https://wallet.example --secret file:wallet.key --player kit-1 --player kit-2
 
       croupier wallet conformance --url http://127.0.0.1:8703 --secret env:WALLET_SECRET --batch --report wallet.md
 

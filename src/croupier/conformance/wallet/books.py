@@ -85,8 +85,8 @@ class Books:
         if exchange.get("status") != "approved":
             said = f"{exchange.status} {exchange.get('code')}"
             raise NotReady(
-                f"a new player cannot be funded by /credit ({said}): create players and name them with --player, or give"
-                " --fund-url"
+                f"a new player cannot be funded by /credit ({said}): create players and name them with --player, or"
+                " give --fund-url"
             )
         return player
 

@@ -1,4 +1,4 @@
-"""Reports of a run against a wallet: rows, Markdown for the engineer, and the document `croupier.wallet.conformance/1`."""
+"""Reports of a run against a wallet: rows, Markdown for the engineer, `croupier.wallet.conformance/1` for programs."""
 
 from __future__ import annotations
 

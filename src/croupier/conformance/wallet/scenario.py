@@ -23,7 +23,7 @@ LEFT_OUT: Final = "left_out"
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
-    """One promise of the contract and how it is tried. `needs` names an optional call without which it means nothing."""
+    """One promise of the contract and how it is tried. `needs` names a call without which it means nothing."""
 
     group: str
     name: str

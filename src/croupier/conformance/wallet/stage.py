@@ -36,7 +36,8 @@ class Stage:
 
     async def player_with(self, holding: int) -> Player:
         """A player who has exactly so much."""
-        player = await self.player(holding)
+        # Nobody can deposit nothing: a player who has none of it is one who spent it.
+        player = await self.player(max(1, holding))
         await self.books.level(self, player, holding)
         return player
 

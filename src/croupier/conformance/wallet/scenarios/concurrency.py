@@ -23,7 +23,8 @@ MEASURABLE_S: Final = 0.01
 @scenario(
     "Of many debits at once exactly as many are approved as there is money",
     why="A player with two windows stakes the last cent twice; what is approved beyond the balance is lost.",
-    fix="Lock the player's row before the balance is read (`SELECT … FOR UPDATE`), or `UPDATE … WHERE balance >= amount`.",
+    fix="Lock the player's row before its balance is read (`SELECT … FOR UPDATE`), or let the update ask for enough"
+    " (`UPDATE … WHERE balance >= amount`).",
     rule=rules.INSUFFICIENT,
 )
 async def last_cent(stage: Stage) -> None:
@@ -80,8 +81,8 @@ async def players_are_independent(stage: Stage) -> None:
         at_once_s += await _time_at_once_s(stage, players)
     if in_turn_s / (ROUNDS * PLAYERS) > MEASURABLE_S and at_once_s > 0.8 * in_turn_s:
         stage.remark(
-            f"{PLAYERS} players at once took {at_once_s:.2f} s, one after the other {in_turn_s:.2f} s: they seem to wait"
-            " for each other"
+            f"{PLAYERS} players at once took {at_once_s:.2f} s, one after the other {in_turn_s:.2f} s: they seem to"
+            " wait for each other"
         )
 
 

@@ -16,8 +16,8 @@ LEAST: Final = 50
 
 @scenario(
     "99 of 100 answers come within a second",
-    why="Croupier stops waiting after two seconds, and the provider is told that nobody knows. A finding is a remark: it"
-    " depends on the machine and on the way to it.",
+    why="Croupier stops waiting after two seconds, and the provider is told that nobody knows. A finding is a remark:"
+    " it depends on the machine and on the way to it.",
     fix="Look for locks that are held while something else is waited for, and for queries without an index.",
     rule=rules.IN_TIME,
 )

@@ -11,8 +11,8 @@ from croupier.conformance.wallet.stage import Stage, told
 from croupier.conformance.wallet.verdicts import Failed
 
 TOMBSTONE = (
-    "When the target is unknown, store its reference as a tombstone in the rollback's transaction, under the unique index"
-    " of references, so that the movement finds it and is refused as `tombstoned`."
+    "When the target is unknown, store its reference as a tombstone in the rollback's transaction, under the unique"
+    " index of references, so that the movement finds it and is refused as `tombstoned`."
 )
 ONCE = "Lock the target's row, mark it as undone, and answer every other rollback of it `already_rolled_back` with `0`."
 

@@ -46,7 +46,8 @@ async def missing(stage: Stage) -> None:
 async def malformed(stage: Stage) -> None:
     """Another scheme, a parameter twice, one too few, one too many, nothing but the scheme."""
     order = debit(await stage.player(), 100)
-    good = _authorization_of(stage, order)
+    body = render_json(render_body(order))
+    good = _authorization_of(stage, order, body)
     for text in (
         "Bearer abcdefghijklmnop",
         "CROUPIER1-HMAC-SHA256",
@@ -56,7 +57,7 @@ async def malformed(stage: Stage) -> None:
         good + ', more="1"',
         good.replace('"', ""),
     ):
-        await _expect_refused(stage, How(authorization=text), order)
+        await _expect_refused(stage, How(authorization=text), order, body)
 
 
 @scenario("A signature of another key is refused", why=WHY, fix=FIX, rule=rules.SIGNATURE)
@@ -101,7 +102,8 @@ async def altered_query(stage: Stage) -> None:
 async def altered_header(stage: Stage) -> None:
     """Each replaced by another of the right form; the last by another spelling of the same bytes."""
     order = debit(await stage.player(), 100)
-    parts = parse_authorization(_authorization_of(stage, order))
+    body = render_json(render_body(order))
+    parts = parse_authorization(_authorization_of(stage, order, body))
     respelled = BASE64[BASE64.index(parts.signature[-1]) ^ 1]
     for key_id, timestamp_s, nonce, signature in (
         (parts.key_id, parts.timestamp_s + 1, parts.nonce, parts.signature),
@@ -110,20 +112,20 @@ async def altered_header(stage: Stage) -> None:
         (parts.key_id, parts.timestamp_s, parts.nonce, parts.signature[:-1] + respelled),
     ):
         altered = render_authorization(type(parts)(key_id, timestamp_s, nonce, signature))
-        await _expect_refused(stage, How(authorization=altered), order)
+        await _expect_refused(stage, How(authorization=altered), order, body)
 
 
-def _authorization_of(stage: Stage, order: Order) -> str:
-    """A good one, made for the body that the order has now and never sent."""
-    head = stage.caller.make_message(order.path, render_body(order)).split(b"\r\n\r\n")[0]
+def _authorization_of(stage: Stage, order: Order, body: bytes) -> str:
+    """A good one for this body, which is never sent as it is."""
+    head = stage.caller.make_message(order.path, body).split(b"\r\n\r\n")[0]
     lines = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
     return lines[b"authorization"].decode("latin-1")
 
 
 @scenario(
     "A signature that is older than 30 s is refused",
-    why="Croupier takes `not_found` as final because an old request can no longer be accepted. If it can, it moves money"
-    " after the provider was told that it did not.",
+    why="Croupier takes `not_found` as final because an old request can no longer be accepted. If it can, it moves"
+    " money after the provider was told that it did not.",
     fix="Refuse when `|now - ts| > 30`, by the clock of the server; keep that clock synchronised.",
     rule=rules.SIGNATURE,
 )

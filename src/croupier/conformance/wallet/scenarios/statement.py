@@ -18,8 +18,8 @@ from croupier.conformance.wallet.verdicts import Failed
 
 WHY = "Once a day and on demand Croupier compares this list with its ledger and with the providers'."
 FIX = (
-    "Read from the table of movements, ordered by `recorded_at` and then by a unique column, and let the cursor hold both"
-    " of the last row; a cursor of the time alone skips rows of the same instant."
+    "Read from the table of movements, ordered by `recorded_at` and then by a unique column, and let the cursor hold"
+    " both of the last row; a cursor of the time alone skips rows of the same instant."
 )
 MARGIN: Final = timedelta(minutes=2)
 """How far the clocks of wallet and kit may be apart."""
