@@ -214,8 +214,8 @@ async def keeps_references_by_connection(wallet: LyingWallet, call: Call) -> Rep
 @finds("repeats/after_refusal")
 async def forgets_refusals(wallet: LyingWallet, call: Call) -> Reply:
     answer = await wallet.pass_on(call)
-    if call.path == "/debit" and answer.document["status"] == "refused":
-        return await wallet.again(call)
+    if call.path == "/debit" and answer.document["status"] == "refused" and answer.document["repeat"]:
+        return (await wallet.again(call)).with_members(repeat=True)
     return answer
 
 

@@ -186,6 +186,10 @@ def told(exchange: Exchange, members: Iterable[str] = ("status", "code", "applie
     """An answer in a few words."""
     if exchange.status == 0:
         return f"no answer: {exchange.answer.why}"
-    named = (*members, "code") if exchange.status != 200 else members
-    said = ", ".join(f"{name} {exchange.get(name)!r}" for name in dict.fromkeys(named))
-    return f"{exchange.status} with {said}"
+    if exchange.status != 200:
+        members = ("code", "detail", "applied")
+    said = [(name, exchange.get(name)) for name in members]
+    shown = ", ".join(
+        f"{name} {value!r}" for name, value in said if exchange.status == 200 or value is not None
+    )
+    return f"{exchange.status} with {shown}" if shown else f"{exchange.status}"

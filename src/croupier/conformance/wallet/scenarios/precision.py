@@ -151,7 +151,7 @@ async def _expect_not_taken(stage: Stage, player: Player, text: str) -> None:
 
 def _malformed(name: str, text: str, shown: str) -> Scenario:
     @scenario(
-        f"No amount: {shown}",
+        f"An amount that is {shown} is refused",
         why="Read leniently, a typing mistake becomes another amount.",
         fix=STRICT,
         rule=rules.AMOUNTS,
