@@ -86,6 +86,10 @@ EDGES: Final[dict[tuple[str, str], str]] = {
         "_settle",
     ): "the worker loop: one delivery's fault must not reach its neighbours",
     (
+        "src/croupier/sandbox/wallet/service.py",
+        "_handle",
+    ): "the request edge of the reference wallet: every fault is answered in the contract's form",
+    (
         "src/croupier/sandbox/wallet/books.py",
         "work",
     ): "the worker loop: a batch that fails is answered so, and the next one is decided",

@@ -93,9 +93,14 @@ def _run(settings: WalletSettings, *, until_eof: bool) -> None:
 async def _serve(settings: WalletSettings, *, until_eof: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.remove_reader(sys.stdin.fileno())
+        stop.set()
+
     if until_eof:
         # Nobody writes there: whatever can be read is its end.
-        loop.add_reader(sys.stdin.fileno(), stop.set)
+        loop.add_reader(sys.stdin.fileno(), end)
     await serve(settings, announce=_announce, until=stop)
 
 

@@ -122,20 +122,29 @@ async def wallet_process(order: WalletOrder) -> AsyncIterator[WalletService]:
         env={**os.environ, **order.environment, DATABASE_VARIABLE: order.database_url},
     )
     assert process.stdout is not None, "the wallet's output is a pipe"  # noqa: S101 (narrowing)
+    draining: asyncio.Task[bytes] | None = None
     try:
         line = (await process.stdout.readline()).decode().strip()
         if READY not in line:
             raise WalletProcessFailed(f"the reference wallet did not start: {line or 'it said nothing'}")
+        # What it says later is read and dropped: a full pipe would stop it.
+        draining = asyncio.create_task(process.stdout.read())
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
             yield WalletService(line.partition(READY)[2], http, process)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.communicate(), STOP_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await _end(process)
+        if draining is not None:
+            await draining
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def _command(order: WalletOrder) -> list[str]:

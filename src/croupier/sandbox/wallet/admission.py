@@ -19,8 +19,8 @@ from croupier_signing import (
     verify_native,
 )
 
-REMEMBERED_S: Final = 2 * WINDOW_S + 2
-"""How long a nonce is kept: longer than a signature lasts that is as far in the future as it may be."""
+REMEMBERED_S: Final = WINDOW_S
+"""How long a nonce is kept after its signature has expired, for a clock that is set back meanwhile."""
 
 
 class Pass(Struct, frozen=True, gc=False):

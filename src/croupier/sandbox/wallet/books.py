@@ -23,7 +23,7 @@ from croupier.sandbox.wallet.clock import Clock
 from croupier.sandbox.wallet.orders import Order
 from croupier.sandbox.wallet.trouble import Trouble, unauthenticated
 
-SHARDS: Final = 4
+SHARDS: Final = 2
 MOST_IN_BATCH: Final = 128
 MOST_WAITING: Final = 8_192
 MOST_TRIES: Final = 8

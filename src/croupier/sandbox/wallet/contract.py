@@ -74,7 +74,9 @@ class Contract:
         if asked.path == "/batch":
             return await self._answer_batch(asked)
         if asked.path == "/statement":
-            drawn = self._switches.draw("statement", WHOLE_REQUEST)
+            drawn = self._switches.draw("statement", ANY_STAGE)
+            if drawn is not None and drawn.stage == "before":
+                raise self._refuse_to_begin(drawn, "statement")
             return await self._deliver(drawn, "statement", lambda: self._list_statement(asked))
         operation = SINGLE[asked.path]
         drawn = self._switches.draw(operation, ANY_STAGE)
@@ -161,10 +163,13 @@ class Contract:
         """Give an order to the books. Raises Trouble when it cannot be read, or is not to be taken."""
         order = parse_order(operation, body, correlation_id)
         if drawn is not None and drawn.stage == "before":
-            self._switches.tell(drawn, operation)
-            raise Trouble(503, "unavailable", "nothing was begun, as it was told to be")
+            raise self._refuse_to_begin(drawn, operation)
         broken = drawn.name if drawn is not None and drawn.stage == "books" else None
         return _Begun(order, drawn, self._books.ask(order, admitted, broken))
+
+    def _refuse_to_begin(self, drawn: Drawn, operation: str) -> Trouble:
+        self._switches.tell(drawn, operation)
+        return Trouble(503, "unavailable", "nothing was begun, as it was told to be")
 
     async def _finish(self, begun: _Begun) -> Answer:
         """The answer of the books, or what is said instead. Raises Trouble."""

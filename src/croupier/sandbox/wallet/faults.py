@@ -175,6 +175,8 @@ def _checked(name: str, dose: Dose) -> Dose:
         raise malformed(f"{name}: a percentage is 0 to 100")
     if FAULTS[name].stage == "books" and any(operation not in MOVEMENTS for operation in dose.operations):
         raise malformed(f"{name} is a fault of movements only")
+    if FAULTS[name].stage == "reply" and "statement" in dose.operations:
+        raise malformed(f"{name} is no fault of statements")
     return dose
 
 

@@ -100,6 +100,8 @@ class WalletService:
             response = _render_trouble(trouble)
         except HungUp:
             return _hang_up(request)
+        except Exception as error:  # noqa: BLE001 (the request edge: whatever happens is answered in the contract's form)
+            response = _render_trouble(Trouble(500, "internal", repr(error), applied="unknown"))
         if self._clock.skew_s:
             skewed = datetime.now(UTC) + timedelta(seconds=self._clock.skew_s)
             response.headers["Date"] = format_datetime(skewed, usegmt=True)
