@@ -79,7 +79,7 @@ class Stage:
                 )
             await asyncio.sleep(PAUSE_S)
 
-    async def decide_at_once(self, orders: Iterable[Order]) -> list[Exchange]:
+    async def at_once(self, orders: Iterable[Order]) -> list[Exchange]:
         """Movements at the same time, each on a connection of its own."""
         return list(await asyncio.gather(*(self.decide(order, FRESH) for order in orders)))
 

@@ -30,7 +30,7 @@ MEASURABLE_S: Final = 0.01
 async def last_cent(stage: Stage) -> None:
     """30 debits of 10 race for 100."""
     player = await stage.player_with(PAID * 10)
-    exchanges = await stage.decide_at_once([debit(player, 10) for _ in range(RACERS)])
+    exchanges = await stage.at_once([debit(player, 10) for _ in range(RACERS)])
     approved = [one for one in exchanges if one.get("status") == "approved"]
     refused = [one for one in exchanges if one.get("status") == "refused"]
     if (len(approved), len(refused)) != (PAID, RACERS - PAID):
@@ -58,7 +58,7 @@ async def mixed(stage: Stage) -> None:
     player = await stage.player()
     before = await stage.balance(player)
     orders = [make(player, amount) for _ in range(25) for make, amount in ((debit, 3), (credit, 2))]
-    for exchange, order in zip(await stage.decide_at_once(orders), orders, strict=True):
+    for exchange, order in zip(await stage.at_once(orders), orders, strict=True):
         stage.expect_approved(exchange, order)
     await stage.expect_balance(player, before - 25, "after 25 debits of 3 and 25 credits of 2 at once")
 

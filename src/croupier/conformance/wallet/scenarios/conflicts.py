@@ -100,7 +100,7 @@ async def two_players_at_once(stage: Stage) -> None:
     for _ in range(5):
         before = await stage.balance(player) + await stage.balance(other)
         mine = debit(player, 100)
-        exchanges = await stage.decide_at_once([mine, replace(mine, player=other)])
+        exchanges = await stage.at_once([mine, replace(mine, player=other)])
         winners = [one for one in exchanges if one.status == 200]
         losers = [one for one in exchanges if one.status != 200]
         for loser in losers or exchanges[:1]:

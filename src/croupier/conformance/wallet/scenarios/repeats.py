@@ -72,7 +72,7 @@ async def at_once(stage: Stage) -> None:
     player = await stage.player()
     before = await stage.balance(player)
     for order, change in ((debit(player, 100), -100), (credit(player, 30), 30)):
-        exchanges = await stage.decide_at_once([order] * AT_ONCE)
+        exchanges = await stage.at_once([order] * AT_ONCE)
         _expect_one_first(stage, exchanges, order)
         before += change
         await stage.expect_balance(

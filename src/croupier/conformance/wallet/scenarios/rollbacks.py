@@ -145,7 +145,7 @@ async def at_once(stage: Stage) -> None:
     before = await stage.balance(player)
     stake = debit(player, 100)
     await stage.approve(stake)
-    exchanges = await stage.decide_at_once([rollback(stake) for _ in range(10)])
+    exchanges = await stage.at_once([rollback(stake) for _ in range(10)])
     codes = sorted(str(exchange.get("code")) for exchange in exchanges)
     if codes != ["already_rolled_back"] * 9 + ["ok"]:
         raise Failed("`ok` once and `already_rolled_back` nine times", ", ".join(codes), exchanges[-1])
@@ -200,7 +200,7 @@ async def race_with_its_debit(stage: Stage) -> None:
     before = await stage.balance(player)
     for _ in range(10):
         stake = debit(player, 100)
-        await stage.decide_at_once([stake, rollback(stake)])
+        await stage.at_once([stake, rollback(stake)])
     await stage.expect_balance(player, before, "after ten debits, each with its rollback at once")
 
 

@@ -155,7 +155,7 @@ async def pages(stage: Stage) -> None:
     """Movements at the same time, read in pages of 1, 3 and 7 from their first instant to their last."""
     player = await stage.player()
     orders = [debit(player, 1 + number) for number in range(20)]
-    for exchange, order in zip(await stage.decide_at_once(orders), orders, strict=True):
+    for exchange, order in zip(await stage.at_once(orders), orders, strict=True):
         stage.expect_approved(exchange, order)
     names = [order.reference for order in orders]
     whole = await _read_ours(stage, names)
