@@ -5,8 +5,6 @@ from __future__ import annotations
 from contract.lie_registry import finds
 from contract.wallet_proxy import LEFT_OUT, Call, LyingWallet, Reply, error, reply
 
-# What a player has, and single movements.
-
 
 @finds("balance/follows_movements")
 async def remembers_an_old_balance(wallet: LyingWallet, call: Call) -> Reply:
@@ -140,9 +138,6 @@ async def wants_a_stake_before_a_win(wallet: LyingWallet, call: Call) -> Reply:
     return await wallet.pass_on(call)
 
 
-# The same reference again.
-
-
 def _repeated(path: str, wallet: LyingWallet, call: Call) -> bool:
     """Whether a reference came on this path before."""
     seen: set[str] = wallet.memory.setdefault("seen", set())
@@ -243,9 +238,6 @@ async def takes_what_was_rolled_back_again(wallet: LyingWallet, call: Call) -> R
     if call.path == "/debit" and call.reference in wallet.memory:
         return (await wallet.again(call)).with_members(repeat=True)
     return await wallet.pass_on(call)
-
-
-# The same reference with something else.
 
 
 def _compares_not(member: str) -> None:

@@ -152,9 +152,6 @@ async def signs_what_it_has_parsed(wallet: LyingWallet, call: Call) -> Reply:
     return error(401, "unauthenticated") if written != call.body else await wallet.pass_on(call)
 
 
-# Signatures. Each wallet forgives one thing.
-
-
 def _is_signed(wallet: LyingWallet, call: Call, authorization: str = "", **other: Any) -> bool:
     """Whether the header fits the request, apart from what is passed in its place."""
     said = {
@@ -277,9 +274,6 @@ async def parses_before_it_verifies(wallet: LyingWallet, call: Call) -> Reply:
 async def cannot_tell_whether_it_applied(wallet: LyingWallet, call: Call) -> Reply:
     answer = await wallet.pass_on(call)
     return answer.with_members(applied="unknown") if answer.status == 401 else answer
-
-
-# The form of requests and errors.
 
 
 @finds("errors/unknown_path")
