@@ -101,13 +101,8 @@ async def bench_remote_wallet(plan: RemoteWalletPlan, tell: Callable[[str], None
             for number in range(plan.rounds):
                 for latency_ms in plan.latencies_ms:
                     await wallet.control(latency_ms=latency_ms)
-                    await _play_turns(
-                        designs,
-                        plan,
-                        latency_ms,
-                        turns,
-                        lambda text, n=number: tell(f"round {n + 1}: {text}"),
-                    )
+                    tell(f"round {number + 1}: the wallet takes {latency_ms} ms")
+                    await _play_turns(designs, plan, latency_ms, turns)
         except WalletProcessFailed as error:
             raise ChildFailed(str(error)) from error
     return _report(plan, machine, turns)
@@ -176,18 +171,15 @@ async def _play_turns(
     plan: RemoteWalletPlan,
     latency_ms: int,
     turns: Turns,
-    tell: Callable[[str], None],
 ) -> None:
     """One round at one latency: everybody as fast as it goes, then Croupier and the wallet at the same modest rate."""
     rates: dict[str, float] = {}
     for one in designs:
-        tell(f"{latency_ms} ms, {SATURATED}: {one.name}")
         measured = await _measure(one, plan, None)
         rates[one.name] = measured.per_second
         turns.setdefault((latency_ms, SATURATED, one.name), []).append(measured)
     for one in designs:
         if one.name != NAIVE:
-            tell(f"{latency_ms} ms, {PACED}: {one.name}")
             measured = await _measure(one, plan, rates[OURS] * LOAD)
             turns.setdefault((latency_ms, PACED, one.name), []).append(measured)
 

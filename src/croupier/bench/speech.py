@@ -72,7 +72,7 @@ class NativeSpeech(Speech):
     """`croupier_v1`: time and nonce in every signature."""
 
     approved = b'"status":"approved"'
-    paths = ("/v1/bet", "/v1/win", "/v1/close-round")
+    paths: tuple[str, ...] = ("/v1/bet", "/v1/win", "/v1/close-round")
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)

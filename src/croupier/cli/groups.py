@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "signature": ("sign", "verify-signature"),
         "fairness": ("fairness",),
         "provider": ("provider",),
+        "wallet": ("wallet",),
         "sandbox": ("sandbox",),
         "bench": ("bench",),
     }

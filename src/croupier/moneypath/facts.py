@@ -23,7 +23,7 @@ from croupier.play.round import Round, RoundState, settle
 from croupier.play.session import Session, SessionEvent
 from croupier.play.timeouts import DEFAULT_POLICY, Policy
 from croupier.play.unknown import UnknownOutcome
-from croupier.wallet.accounts import MATERIALISED, POOL, WALLET, AccountKey, Leg, imbalance
+from croupier.wallet.accounts import MATERIALISED, POOL, WALLET, AccountKey, Leg, imbalance, wallet_of
 from croupier.wallet.calls import Booked, CallState, WalletCall, WalletTerms
 
 K = TypeVar("K")
@@ -204,7 +204,7 @@ _ABSENT: Any = object()
 _CHANGING: Final = (
     *("answers", "balances", "legs", "noticed", "paid"),
     *("posted", "references", "restrictions", "rounds", "sessions", "terms", "tokens"),
-    *("told", "wallet_call_ids", "wallet_calls"),
+    *("pending", "told", "wallet_call_ids", "wallet_calls"),
 )
 """What decisions change."""
 
@@ -223,6 +223,7 @@ class Facts:
         "legs",
         "noticed",
         "paid",
+        "pending",
         "players",
         "posted",
         "references",
@@ -241,6 +242,7 @@ class Facts:
         """Facts of a batch; `wallet` are the terms of the operator's own wallet, None where Croupier's is the one."""
         self.wallet = wallet
         self.told: dict[AccountKey, int] = {}
+        self.pending: dict[AccountKey, int] = {}
         self._told_before: dict[AccountKey, int] = {}
         self.wallet_calls: dict[UUID, WalletCall] = {}
         self.wallet_call_ids: dict[tuple[str, str], UUID | None] = {}
@@ -272,8 +274,14 @@ class Facts:
         return self.balances.get(key, 0)
 
     def note_told(self, key: AccountKey, balance: int) -> None:
-        """Remember what the operator's wallet says that a player has."""
+        """Remember what a player is told to have."""
         self._set(self.told, key, balance)
+
+    def note_said(self, key: AccountKey, balance: int) -> int:
+        """Remember what the operator's wallet says that a player has, and what it was not sent yet on top of it."""
+        told = balance + self.pending.get(key, 0)
+        self._set(self.told, key, told)
+        return told
 
     def changed_told(self) -> dict[AccountKey, int]:
         """What the operator's wallet told last, where that changed since these facts were read."""
@@ -291,6 +299,11 @@ class Facts:
 
     def note_wallet_call(self, call: WalletCall) -> None:
         """Remember how a wallet call stands; a provider's transaction has one that counts."""
+        before = self.wallet_calls.get(call.id)
+        unsent = call.unsent - (0 if before is None else before.unsent)
+        if unsent:
+            key = wallet_of(call.player_id, call.asset)
+            self._set(self.pending, key, self.pending.get(key, 0) + unsent)
         self._set(self.wallet_calls, call.id, call)
         # Not taken back with the call: what is not among the calls any more is passed over.
         self._wallet_calls_of[call.player_id].add(call.id)

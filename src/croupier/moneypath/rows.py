@@ -265,12 +265,12 @@ _AMOUNTS_OF_CALL: Final = tuple(
 
 def told_row(bucket: int, key: AccountKey, told: int) -> Row:
     """What a player has by the operator's wallet as `told_row`."""
-    return (bucket, key.owner, key.asset, key.fund, str(told))
+    return (bucket, key.owner, key.asset, key.fund, str(told), None)
 
 
-def read_told(row: Sequence[Any]) -> tuple[AccountKey, int]:
-    """What a player has by the operator's wallet from `told_row`."""
-    return AccountKey(WALLET, row[1], row[2], row[3]), int(row[4])
+def read_told(row: Sequence[Any]) -> tuple[AccountKey, int, int]:
+    """What a player is told to have, and what of it was not sent to the operator's wallet yet, from `told_row`."""
+    return AccountKey(WALLET, row[1], row[2], row[3]), int(row[4]), int(row[5])
 
 
 def noticed_row(noticed: Noticed) -> Row:

@@ -119,11 +119,11 @@ def ask_wallet(
         return _ask_anew(facts, call, subject, movement, action, stamp)
     if known.state == CallState.APPROVED:
         moved, balance = known.moved or 0, known.balance or 0
-        facts.note_told(wallet_of(known.player_id, known.asset), balance + moved)
+        facts.note_said(wallet_of(known.player_id, known.asset), balance + moved)
         return Approved(amount=moved, balance=balance, code=known.reason or OK)
     if known.state == CallState.REFUSED:
         if known.balance is not None:
-            facts.note_told(wallet_of(known.player_id, known.asset), known.balance)
+            facts.note_said(wallet_of(known.player_id, known.asset), known.balance)
         return Refused(code=known.reason or "", balance=known.balance)
     if any(known.id == heard for heard, _ in call.words):
         return refuse(unanswered(known))
@@ -286,10 +286,9 @@ def decide_tell(facts: Facts, call: Call, command: TellWallet, stamp: Stamp) -> 
         effects = structs.replace(effects, breaks=(*effects.breaks, *_misfits(call, known, word, stamp)))
     balance = None
     if isinstance(word, Approved):
-        balance = word.balance
-        if not facts.is_awaiting(known.player_id, but=known.request_id):
-            # Otherwise what is expected stands, which counts what has not reached the wallet.
-            facts.note_told(wallet_of(known.player_id, known.asset), balance)
+        key = wallet_of(known.player_id, known.asset)
+        # This one is not on its way any more.
+        balance = facts.note_said(key, word.balance - known.unsent)
         effects = structs.replace(effects, shown=_shown(facts, command, known, balance))
     return Verdict(
         outcome=Outcome(APPROVED, OK, known.reference, balance=balance, asset=known.asset), effects=effects

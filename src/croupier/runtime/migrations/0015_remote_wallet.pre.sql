@@ -174,13 +174,14 @@ CREATE TYPE wallet_call_row AS (
 );
 
 -- name: create_told_row
--- What the wallet said last that a player has.
+-- What a player is told to have, and what of it is booked and was not sent to the operator's wallet yet.
 CREATE TYPE told_row AS (
     bucket smallint,
     owner text,
     asset text,
     fund text,
-    told text
+    told text,
+    pending text
 );
 
 -- name: create_wallet_call_of
@@ -220,16 +221,20 @@ BEGIN
 END $$;
 
 -- name: create_load_told
--- What the operator's wallet said last that these players have. Called beside `load_facts`, like the others. `OFFSET 0`
--- keeps the look-up one for each player: joined, it may become a walk through everybody's wallets.
+-- What these players are told to have, and what of it was not sent yet. Called beside `load_facts`, like the others.
+-- `OFFSET 0` keeps the look-up one for each player: joined, it may become a walk through everybody's wallets.
 CREATE FUNCTION load_told(p_owners owner_key[]) RETURNS told_row[] LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     found told_row[];
 BEGIN
-    SELECT array_agg(ROW(a.bucket, a.owner, a.asset, a.fund, a.told::text)::told_row) INTO found
+    SELECT array_agg(ROW(a.bucket, a.owner, a.asset, a.fund, a.told::text, (
+               SELECT coalesce(sum(w.amount), 0) FROM wallet_call w
+                WHERE w.bucket = a.bucket AND w.player_id = a.owner AND w.asset = a.asset AND w.settled_at IS NULL
+                  AND w.state = 'queued' AND w.booked = 'before')::text)::told_row) INTO found
       FROM unnest(p_owners) k CROSS JOIN LATERAL (
         SELECT x.* FROM account x
-         WHERE x.bucket = k.bucket AND x.owner = k.owner AND x.kind = 'player_wallet' AND x.told IS NOT NULL OFFSET 0) a;
+         WHERE x.bucket = k.bucket AND x.owner = k.owner AND x.kind = 'player_wallet' AND x.told IS NOT NULL
+         OFFSET 0) a;
     RETURN found;
 END $$;
 
