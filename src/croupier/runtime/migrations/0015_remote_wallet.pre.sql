@@ -97,8 +97,8 @@ CREATE UNIQUE INDEX wallet_call_once ON wallet_call (provider, reference) WHERE 
 CREATE INDEX wallet_call_open ON wallet_call (bucket, player_id, id) WHERE settled_at IS NULL;
 
 -- name: create_wallet_call_due
--- What is looked at next.
-CREATE INDEX wallet_call_due ON wallet_call (next_at) WHERE settled_at IS NULL;
+-- What is looked at next: the open ones, said in a way that no look-up of a player's open calls can take for its own.
+CREATE INDEX wallet_call_due ON wallet_call (next_at) WHERE next_at IS NOT NULL;
 
 -- name: create_wallet_call_late
 -- Bets that were approved too late for their provider, until somebody has looked whether it came back for them.
