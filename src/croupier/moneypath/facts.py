@@ -6,6 +6,7 @@ batch sees them. Everything applied can be undone to a mark, which is how a call
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -214,6 +215,7 @@ class Facts:
     __slots__ = (
         "_told_before",
         "_undo",
+        "_wallet_calls_of",
         "answers",
         "applied",
         "balances",
@@ -244,6 +246,7 @@ class Facts:
         self._told_before: dict[AccountKey, int] = {}
         self.wallet_calls: dict[UUID, WalletCall] = {}
         self.wallet_call_ids: dict[tuple[str, str], UUID | None] = {}
+        self._wallet_calls_of: defaultdict[str, set[UUID]] = defaultdict(set)
         self.players: set[str] = set()
         self.balances: dict[AccountKey, int] = {}
         self.references: dict[tuple[str, str], Reference] = {}
@@ -302,6 +305,8 @@ class Facts:
             key = wallet_of(call.player_id, call.asset)
             self._set(self.pending, key, self.pending.get(key, 0) + unsent)
         self._set(self.wallet_calls, call.id, call)
+        # Not taken back with the call: what is not among the calls any more is passed over.
+        self._wallet_calls_of[call.player_id].add(call.id)
         if call.booked != Booked.NEVER:
             counts = call.state != CallState.UNDONE
             self._set(self.wallet_call_ids, (call.provider, call.reference), call.id if counts else None)
@@ -313,10 +318,8 @@ class Facts:
 
     def is_awaiting(self, player_id: str, *, but: UUID | None = None) -> bool:
         """Whether earlier money of a player is under way with the operator's wallet, `but` for one request's own."""
-        return any(
-            call.holds_debits and call.player_id == player_id and call.request_id != but
-            for call in self.wallet_calls.values()
-        )
+        mine = map(self.wallet_calls.get, self._wallet_calls_of.get(player_id, ()))
+        return any(call is not None and call.holds_debits and call.request_id != but for call in mine)
 
     def restriction_of(self, player_id: str, now: datetime) -> Restriction | None:
         """What keeps a player from staking now, if anything does."""
@@ -352,6 +355,8 @@ class Facts:
         changed = {(names[id(target)], key): target[key] for target, key, _ in earlier._undo}
         for (name, key), value in changed.items():
             self._set(getattr(self, name), key, value)
+        for call in self.wallet_calls.values():
+            self._wallet_calls_of[call.player_id].add(call.id)
         self.applied[:0] = earlier.applied
 
     def note_paid(self, reference: Reference) -> None:

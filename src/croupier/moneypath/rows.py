@@ -10,6 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 
 from croupier.moneypath.facts import Break, Entry, Noticed, Posted, Reference, StoredAnswer, Token
 from croupier.play.eligibility import PlayTerms, Ruling
@@ -243,7 +244,7 @@ def resolution_row(resolution: Resolution) -> Row:
 
 def wallet_call_row(call: WalletCall) -> Row:
     """A wallet call as `wallet_call_row`."""
-    fields = [getattr(call, name) for name in WalletCall.__struct_fields__]
+    fields = list(structs.astuple(call))
     for place in _AMOUNTS_OF_CALL:
         fields[place] = _text(fields[place])
     return tuple(fields)
