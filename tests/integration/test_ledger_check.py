@@ -39,9 +39,9 @@ def new_entry(kind: str, reference: str, *amounts: int) -> list[str]:
 
 
 FORGOTTEN_CALL = f"""
-INSERT INTO wallet_call (bucket, id, player_id, asset, operation, amount, action, kind, provider, reference, occurred_at,
-                         correlation_id, booked, request_id, asked_at, deadline, owner, state, attempts, next_at,
-                         is_late, is_overdue)
+INSERT INTO wallet_call (bucket, id, player_id, asset, operation, amount, action, kind, provider, reference,
+                         occurred_at, correlation_id, booked, request_id, asked_at, deadline, owner, state,
+                         attempts, next_at, is_late, is_overdue)
 VALUES (7, {GHOST}, 'alice', 'EUR', 'rollback', 5, 'undo', 'bet', 'acme', 'forgotten', now(), '', 'never', {GHOST},
         now() - interval '1 day', now() - interval '1 hour', 'finance', 'queued', 3, now(), false, false)"""
 
@@ -87,7 +87,7 @@ TAMPERINGS: list[tuple[str, set[str], list[str]]] = [
     (
         "mirrors_follow_wallet_calls",
         set(),
-        ["UPDATE account SET is_mirror = true WHERE kind = 'player_wallet' AND owner = 'alice'"],
+        ["UPDATE account SET is_mirror = true WHERE kind = 'player_wallet' AND owner = 'bob'"],
     ),
     ("open_wallet_calls_have_somebody", set(), [FORGOTTEN_CALL]),
     ("entries_sum_to_zero", set(), [cash("d1", 1), cash("d2", -1)]),
