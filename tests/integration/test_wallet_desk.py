@@ -444,6 +444,26 @@ async def test_a_balance_is_asked_of_the_wallet_each_time(database_url: str) -> 
         assert error.kind is WALLET_UNAVAILABLE
 
 
+async def test_a_balance_asked_while_money_is_under_way_is_the_expected_one(database_url: str) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        reading = ReadBalance(session_id=guest.session_id, player_id="player-1", asset="EUR")
+        stage.wallet.troubles.extend(
+            [
+                Trouble(is_applied=True, word=Unknown("reset")),
+                Trouble(is_applied=False, word=Unknown("reset")),
+            ]
+        )
+        await ask_in_vain(lambda: stage.ask(guest.bet("b1", 250)))
+        assert (await stage.ask(guest.call(rollback("b1", "rb1", player_id="player-1")))).is_approved
+        assert stage.wallet.balance("player-1") == 750, "the undoing has not arrived"
+        assert (await stage.ask(guest.call(reading))).balance == 1_000
+        stage.clock.pass_by(seconds=2)
+        await stage.settle()
+        assert stage.wallet.balance("player-1") == 1_000
+        assert (await stage.ask(guest.call(reading))).balance == 1_000
+
+
 async def test_a_player_who_may_not_stake_is_declined_without_asking(database_url: str) -> None:
     async with open_wallet_stage(database_url) as stage:
         guest = await stage.guest()
