@@ -241,14 +241,14 @@ class WalletDesk:
                 word = await self._ask(sending, time.monotonic() + self._timeout_s)
             is_through = is_through and isinstance(word, Approved | Refused)
             is_awaited = not caller.is_gone
-            if isinstance(word, Approved) and is_awaited:
-                decided = _with_balance(decided, sending.call, word)
+            told = await self.tell(sending.call, word, is_awaited=is_awaited)
+            if told.balance is not None and is_awaited:
+                decided = _with_balance(decided, sending.call, told.balance)
                 caller.fallback = decided
-            await self.tell(sending.call, word, is_awaited=is_awaited)
         caller.answer_as_decided(decided)
 
-    async def tell(self, made: WalletCall, word: Word, *, is_awaited: bool = False) -> None:
-        """Have an answer recorded that no booking waits for."""
+    async def tell(self, made: WalletCall, word: Word, *, is_awaited: bool = False) -> Outcome:
+        """Have an answer recorded that no booking waits for; what the player is told to have now, if it says so."""
         command = TellWallet(
             wallet_call_id=made.id,
             player_id=made.player_id,
@@ -265,7 +265,9 @@ class WalletDesk:
             actions=(command,),
             time_source=OURS,
         )
-        await self._decide(call)
+        answer = await self._decide(call)
+        assert not isinstance(answer, Ask), "what is told asks nothing"  # noqa: S101 (narrowing)
+        return answer[0]
 
     async def _pass_by(self, call: Call, ends_at_s: float) -> tuple[Outcome, ...]:
         """A call that moves nothing. A session begins only where the wallet says what the player has."""
@@ -320,11 +322,11 @@ class WalletDesk:
         raise CroupierError(WALLET_UNAVAILABLE, detail, reason=said.reason, retry_after_s=1)
 
 
-def _with_balance(decided: Ask, made: WalletCall, word: Approved) -> Ask:
+def _with_balance(decided: Ask, made: WalletCall, balance: int) -> Ask:
     if decided.outcomes is None:
         return decided
     outcomes = tuple(
-        structs.replace(outcome, balance=word.balance) if outcome.reference == made.reference else outcome
+        structs.replace(outcome, balance=balance) if outcome.reference == made.reference else outcome
         for outcome in decided.outcomes
     )
     return structs.replace(decided, outcomes=outcomes)
