@@ -53,7 +53,7 @@ class CrashSite:
         self.gateway = f"http://127.0.0.1:{self._ports[0]}"
         self.sandbox = f"http://127.0.0.1:{self._ports[2]}"
         report = write_starter(folder)
-        self._config_path = report.config_path
+        self.config_path = report.config_path
         text = report.config_path.read_text()
         text = text.replace("127.0.0.1:8702", f"127.0.0.1:{self._ports[2]}")
         report.config_path.write_text(text)
@@ -77,7 +77,7 @@ class CrashSite:
         """Start `croupier serve` and wait until it is ready."""
         with self.log_path.open("ab") as log:
             self.supervisor = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "croupier.cli.main", "--config", str(self._config_path)),
+                *(sys.executable, "-m", "croupier.cli.main", "--config", str(self.config_path)),
                 *("serve", "--workers", str(self._workers)),
                 env=self._environment(),
                 stdin=asyncio.subprocess.DEVNULL,

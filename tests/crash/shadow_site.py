@@ -34,9 +34,9 @@ class ShadowSite(CrashSite):
 
     def __init__(self, folder: Path, shadow: str = "") -> None:
         super().__init__(folder)
-        tables = add_providers(folder, load_config(self._config_path, {}))
+        tables = add_providers(folder, load_config(self.config_path, {}))
         table = f'\n[[shadows]]\nprovider = "{ACCOUNT}"\nadapter = "softswiss_v3"\n{shadow}'
-        with self._config_path.open("a") as file:
+        with self.config_path.open("a") as file:
             file.write(tables.replace("127.0.0.1:8702", f"127.0.0.1:{self._ports[2]}") + table)
         self._accounts = write_accounts(folder, self.gateway)
         secret = (self._keys / f"{ACCOUNT}-in-1.key").read_text().strip().encode()
@@ -91,7 +91,7 @@ class ShadowSite(CrashSite):
     async def ask_shadow(self) -> Document:
         """What `croupier provider shadow` says."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "croupier.cli.main", "--config", str(self._config_path), "--json"),
+            *(sys.executable, "-m", "croupier.cli.main", "--config", str(self.config_path), "--json"),
             *("provider", "shadow", ACCOUNT),
             env=self._environment(),
             stdout=asyncio.subprocess.PIPE,

@@ -19,6 +19,7 @@ GLOBAL_KEYS: Final = {
     "key_use": "what is known of such a key",
     "wallet_mode": "one row says whose wallet the whole deployment's is",
     "wallet_call": "(provider, reference): a transaction is asked once, whoever the player is",
+    "wallet_agreement": "an hour is compared for the whole deployment, whoever the players are",
     "reference_wallet.player": "the sandbox's wallet is a stranger with a schema of its own, not a gateway's table",
     "reference_wallet.wallet": "as above",
     "reference_wallet.movement": "as above: its references are unique whoever the player is",

@@ -25,6 +25,12 @@ from croupier.bench.memory import MemoryPlan, bench_memory
 from croupier.bench.naive.app import make_app
 from croupier.bench.naive.serve import prepare_naive
 from croupier.bench.pgbench import read_summary
+from croupier.bench.remote_wallet import (
+    RemoteWalletPlan,
+    added_ms,
+    bench_remote_wallet,
+    possible_per_second,
+)
 from croupier.bench.report import (
     Document,
     Samples,
@@ -96,6 +102,39 @@ async def test_the_callbacks_bench_reports_both_gateways(capsys: pytest.CaptureF
     printed = read_back(await bench_callbacks(plan, stay_silent), capsys)
     assert len(printed["runs"]) == 2
     assert printed["ratio"]["per_second"] > 0
+
+
+async def test_the_remote_wallet_bench_reports_every_design_at_every_latency(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = RemoteWalletPlan(
+        seconds=1.0, rounds=1, wallets=40, connections=4, warmup_s=0.2, latencies_ms=(1, 20)
+    )
+    printed = read_back(await bench_remote_wallet(plan, stay_silent), capsys)
+    assert len(printed["runs"]) == 2 * (3 + 2 + 3)
+    for run in printed["runs"]:
+        assert run["p50_ms"] >= (20 if ", 20 ms, " in run["design"] else 1), run
+    assert printed["ratio"]["added_bet_p50_ms_one_connection_at_20_ms"] > 0
+    assert len(printed["checks"]) == 2 * 2 + 3
+
+
+def test_what_is_possible_is_bounded_by_the_wallet_or_by_what_its_time_leaves_of_the_connections() -> None:
+    assert possible_per_second(direct=900.0, connections=64, latency_ms=50) == 900.0
+    assert round(possible_per_second(direct=9_000.0, connections=64, latency_ms=50)) == 1208
+    assert round(possible_per_second(direct=9_000.0, connections=64, latency_ms=1)) == 9_000
+
+
+def test_added_latency_is_compared_within_a_turn_and_by_kind() -> None:
+    def turn(bet_us: int, win_us: int) -> Samples:
+        kinds = {"bet": [bet_us] * 3, "win": [win_us] * 3}
+        return Samples(
+            calls=6, errors=0, seconds=1.0, latencies_us=[*kinds["bet"], *kinds["win"]], kinds_us=kinds
+        )
+
+    ours = [turn(5_000, 4_000), turn(90_000, 80_000), turn(7_000, 4_500)]
+    direct = [turn(2_000, 1_000), turn(80_000, 79_000), turn(3_000, 2_000)]
+    assert added_ms(ours, direct, "bet") == 4.0
+    assert added_ms(ours, direct, "win") == 2.5
 
 
 async def test_the_inbox_bench_keeps_floods_and_drains(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,13 @@ def new_entry(kind: str, reference: str, *amounts: int) -> list[str]:
     return [NEW_ENTRY.format(id=GHOST, kind=kind, reference=reference), *postings]
 
 
+FORGOTTEN_CALL = f"""
+INSERT INTO wallet_call (bucket, id, player_id, asset, operation, amount, action, kind, provider, reference,
+                         occurred_at, correlation_id, booked, request_id, asked_at, deadline, owner, state,
+                         attempts, next_at, is_late, is_overdue)
+VALUES (7, {GHOST}, 'alice', 'EUR', 'rollback', 5, 'undo', 'bet', 'acme', 'forgotten', now(), '', 'never', {GHOST},
+        now() - interval '1 day', now() - interval '1 hour', 'finance', 'queued', 3, now(), false, false)"""
+
 OVERDRAFT = [
     "ALTER TABLE account DROP CONSTRAINT wallet_is_never_negative",
     f"""INSERT INTO money_reference (provider, reference, bucket, action, player_id, asset, amount, status,
@@ -77,6 +84,12 @@ TAMPERINGS: list[tuple[str, set[str], list[str]]] = [
     ("deliveries_are_accounted_for", set(), [DELIVERY]),
     ("deliveries_are_accounted_for", set(), [DELIVERY, QUEUED, FINISHED]),
     ("unfinished_sessions_have_a_timer", set(), ["DELETE FROM session_timer"]),
+    (
+        "mirrors_follow_wallet_calls",
+        set(),
+        ["UPDATE account SET is_mirror = true WHERE kind = 'player_wallet' AND owner = 'bob'"],
+    ),
+    ("open_wallet_calls_have_somebody", set(), [FORGOTTEN_CALL]),
     ("entries_sum_to_zero", set(), [cash("d1", 1), cash("d2", -1)]),
     (
         "entries_have_postings",
@@ -238,7 +251,7 @@ async def test_healthy_books_pass_every_check(database_url: str) -> None:
     assert broken(report) == {}
     assert report.is_held
     assert [found.name for found in report.checks] == list(CHECKS)
-    assert report.invariants() == dict.fromkeys(("I1", "I2", "I5", "I4", "I10"), "held")
+    assert report.invariants() == dict.fromkeys(("I1", "I2", "I5", "I4", "I6", "I10"), "held")
     assert report.totals.assets["EUR"]["operator_clearing"] == "5", (
         "only the active session's stake is in clearing"
     )

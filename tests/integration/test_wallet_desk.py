@@ -9,9 +9,10 @@ from lane_desk import attempt, require_sound_books
 from msgspec import structs
 from wallet_stage import ask_in_vain, open_wallet_stage
 
-from croupier.errors import REFERENCE_CONFLICT, WALLET_UNANSWERED
-from croupier.wallet.port import Refused, Unknown
-from model.calls import call, close_round, close_session, rollback
+from croupier.errors import REFERENCE_CONFLICT, UNKNOWN_PLAYER, WALLET_UNANSWERED, WALLET_UNAVAILABLE
+from croupier.moneypath.commands import ReadBalance
+from croupier.wallet.port import NotApplied, Refused, Unknown
+from model.calls import call, close_round, close_session, restrict, rollback
 from model.town_wallet import Trouble
 
 WaitUntil = Callable[..., Awaitable[None]]
@@ -395,4 +396,214 @@ async def test_ten_thousand_credits_queue_and_drain_in_order(database_url: str) 
             asked = [one.provider_reference for one in stage.wallet.asked if one.player_id == guest.player_id]
             assert asked == [f"{guest.player_id}-{turn:03d}" for turn in range(100)]
         assert set((await stage.states()).values()) == {"approved"}
+    await require_sound_books(database_url)
+
+
+async def test_a_reference_that_another_process_is_asking_is_waited_for(
+    database_url: str, wait_until: WaitUntil
+) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        held = asyncio.Event()
+        stage.wallet.troubles.append(Trouble(is_applied=True, until=held))
+        asking = asyncio.create_task(stage.ask(guest.bet("b1", 250)))
+        await wait_until(lambda: stage.wallet.known)
+        async with open_wallet_stage(database_url, wallet=stage.wallet, clock=stage.clock) as other:
+            hurried = structs.replace(guest.bet("b1", 250), answer_by_s=time.monotonic() + 0.2)
+            error = await ask_in_vain(lambda: other.ask(hurried))
+            assert (error.kind, error.reason) == (WALLET_UNANSWERED, "behind")
+            patient = structs.replace(guest.bet("b1", 250), answer_by_s=time.monotonic() + 10)
+            waiting = asyncio.create_task(other.ask(patient))
+            held.set()
+            assert ((await waiting).balance, (await asking).balance) == (750, 750)
+        assert len(stage.wallet.asked) == 1
+        assert stage.wallet.status_asked == []
+    await require_sound_books(database_url)
+
+
+async def test_no_session_begins_unless_the_wallet_says_what_the_player_has(database_url: str) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        error = await ask_in_vain(lambda: stage.guest("stranger", purse=0))
+        assert (error.kind, error.field) == (UNKNOWN_PLAYER, "player_id")
+        stage.wallet.is_down = True
+        error = await ask_in_vain(lambda: stage.guest("player-1"))
+        assert error.kind is WALLET_UNAVAILABLE
+        assert error.player_message is not None
+        assert await stage.fetch("SELECT FROM session") == []
+
+
+async def test_a_balance_is_asked_of_the_wallet_each_time(database_url: str) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        reading = ReadBalance(session_id=guest.session_id, player_id="player-1", asset="EUR")
+        assert (await stage.ask(guest.call(reading))).balance == 1_000
+        stage.wallet.deposit("player-1", 5)
+        assert (await stage.ask(guest.call(reading))).balance == 1_005
+        stage.wallet.is_down = True
+        error = await ask_in_vain(lambda: stage.ask(guest.call(reading)))
+        assert error.kind is WALLET_UNAVAILABLE
+
+
+async def test_a_balance_asked_while_money_is_under_way_is_the_expected_one(database_url: str) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        reading = ReadBalance(session_id=guest.session_id, player_id="player-1", asset="EUR")
+        stage.wallet.troubles.extend(
+            [
+                Trouble(is_applied=True, word=Unknown("reset")),
+                Trouble(is_applied=False, word=Unknown("reset")),
+            ]
+        )
+        await ask_in_vain(lambda: stage.ask(guest.bet("b1", 250)))
+        assert (await stage.ask(guest.call(rollback("b1", "rb1", player_id="player-1")))).is_approved
+        assert stage.wallet.balance("player-1") == 750, "the undoing has not arrived"
+        assert (await stage.ask(guest.call(reading))).balance == 1_000
+        stage.clock.pass_by(seconds=2)
+        await stage.settle()
+        assert stage.wallet.balance("player-1") == 1_000
+        assert (await stage.ask(guest.call(reading))).balance == 1_000
+
+
+async def test_a_player_who_may_not_stake_is_declined_without_asking(database_url: str) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        await stage.ask(guest.bet("b0", 10))
+        await stage.ask(attempt(structs.replace(call(restrict()), provider="operator"), "player-1"))
+        stage.wallet.asked.clear()
+        outcome = await stage.ask(guest.bet("b1", 10))
+        assert (outcome.status, outcome.code, outcome.balance) == ("declined", "player_restricted", 990)
+        assert stage.wallet.asked == []
+        won = await stage.ask(guest.call(guest.win_action("w0", 30, "b0")))
+        assert (won.status, won.balance) == ("approved", 1_020)
+    await require_sound_books(database_url)
+
+
+async def test_an_atomic_call_that_is_not_taken_is_undone_even_if_nobody_asks_again(
+    database_url: str,
+) -> None:
+    """The first stake is approved, what became of the second nobody knows, and its provider is gone."""
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest(purse=500)
+        stage.wallet.troubles.extend(
+            [Trouble(is_applied=True), Trouble(is_applied=True, word=Unknown("reset"))]
+        )
+        both = guest.call(guest.bet_action("b1", 200), guest.bet_action("b2", 100))
+        await ask_in_vain(lambda: stage.desk.submit(both))
+        assert stage.wallet.balance("player-1") == 200
+        stage.clock.pass_by(seconds=2)
+        await stage.settle()
+        assert stage.wallet.balance("player-1") == 200
+        assert await stage.states() == {"b1": "approved", "b2": "approved"}
+        stage.wallet.troubles.extend(
+            [Trouble(is_applied=True), Trouble(is_applied=False, word=Unknown("reset"))]
+        )
+        both = guest.call(guest.bet_action("b3", 50), guest.bet_action("b4", 50))
+        await ask_in_vain(lambda: stage.desk.submit(both))
+        assert stage.wallet.balance("player-1") == 150
+        for seconds in (2, 100):
+            stage.clock.pass_by(seconds=seconds)
+            await stage.settle()
+        assert stage.wallet.balance("player-1") == 200
+        rows = await stage.fetch(
+            "SELECT reference, state, booked FROM wallet_call WHERE reference > 'b2' ORDER BY id"
+        )
+        assert [tuple(row) for row in rows] == [
+            ("b3", "undone", "after"),
+            ("b4", "not_applied", "after"),
+            ("b3", "approved", "never"),
+        ]
+    await require_sound_books(database_url)
+
+
+async def test_an_answer_about_a_bet_that_was_undone_meanwhile_changes_nothing(
+    database_url: str, wait_until: WaitUntil
+) -> None:
+    """One process asks, the rollback arrives at another, and then the answer comes."""
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        held = asyncio.Event()
+        stage.wallet.troubles.append(Trouble(is_applied=True, until=held))
+        asking = asyncio.create_task(stage.ask(guest.bet("b1", 250)))
+        await wait_until(lambda: stage.wallet.known)
+        async with open_wallet_stage(database_url, wallet=stage.wallet, clock=stage.clock) as other:
+            undone = await other.ask(guest.call(rollback("b1", "rb1", player_id="player-1")))
+            assert (undone.status, undone.code) == ("approved", "nothing_to_roll_back")
+            held.set()
+            outcome = await asking
+            assert (outcome.status, outcome.code) == ("declined", "tombstoned")
+            await other.settle()
+        rows = await stage.fetch("SELECT reference, booked, state, moved::int FROM wallet_call ORDER BY id")
+        assert [tuple(row) for row in rows] == [
+            ("b1", "after", "undone", 250),
+            ("b1", "never", "approved", 250),
+        ]
+        assert stage.wallet.balance("player-1") == 1_000
+    await require_sound_books(database_url)
+
+
+async def test_an_attempt_that_nobody_knows_of_is_not_forgotten_when_the_next_is_not_sent(
+    database_url: str,
+) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        stage.wallet.troubles.extend(
+            [
+                Trouble(is_applied=False, word=Unknown("timeout")),
+                Trouble(is_applied=False, word=NotApplied("unreachable")),
+            ]
+        )
+        await ask_in_vain(lambda: stage.ask(guest.bet("b1", 250)))
+        error = await ask_in_vain(lambda: stage.ask(guest.bet("b1", 250)))
+        assert error.kind is WALLET_UNANSWERED
+        assert len(stage.wallet.asked) == 2
+        assert await stage.states() == {"b1": "unknown"}
+
+
+async def test_a_win_that_is_undone_in_an_outage_is_taken_back_when_it_is_over(database_url: str) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest(purse=50)
+        await stage.ask(guest.bet("b1", 50))
+        await stage.ask(guest.call(guest.win_action("w1", 100, "b1")))
+        stage.wallet.troubles.extend(
+            [
+                Trouble(is_applied=False, word=NotApplied("unreachable")),
+                Trouble(is_applied=False, word=Unknown("timeout")),
+                Trouble(is_applied=False, word=NotApplied("unreachable")),
+            ]
+        )
+        error = await ask_in_vain(lambda: stage.ask(guest.call(rollback("w1", "rb1", player_id="player-1"))))
+        assert error.kind is WALLET_UNAVAILABLE or error.kind is WALLET_UNANSWERED
+        seen = [(await stage.states())["rb1"]]
+        for seconds in (2, 4, 8):
+            stage.clock.pass_by(seconds=seconds)
+            await stage.settle()
+            seen.append((await stage.states())["rb1"])
+        assert seen == ["queued", "unknown", "unknown", "approved"]
+        assert stage.wallet.balance("player-1") == 0
+        again = await stage.ask(guest.call(rollback("w1", "rb1", player_id="player-1")))
+        assert (again.status, again.is_repeat) == ("approved", True)
+    await require_sound_books(database_url)
+
+
+async def test_what_comes_after_a_lost_delivery_waits_for_it(database_url: str) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        for reference in ("b1", "b2"):
+            await stage.ask(guest.bet(reference, 100))
+        stage.wallet.troubles.append(Trouble(is_applied=True, word=Unknown("reset")))
+        both = guest.call(
+            rollback("b1", "rb1", player_id="player-1"), rollback("b2", "rb2", player_id="player-1")
+        )
+        answers = await stage.desk.submit(both)
+        assert [answer.status for answer in answers] == ["approved", "approved"]
+        assert len(stage.wallet.asked) == 3, "the second was not sent"
+        await stage.ask(guest.call(guest.win_action("w1", 5, "b1")))
+        stage.wallet.status_troubles.append(Unknown("timeout"))
+        stage.clock.pass_by(seconds=2)
+        await stage.settle()
+        assert len(stage.wallet.asked) == 3, "nothing overtakes what is unknown"
+        stage.clock.pass_by(seconds=5)
+        await stage.settle()
+        assert [order.provider_reference for order in stage.wallet.asked[2:]] == ["rb1", "rb2", "w1"]
+        assert stage.wallet.balance("player-1") == 1_005
     await require_sound_books(database_url)

@@ -17,7 +17,7 @@ from croupier.moneypath.facts import Facts, Stamp
 from croupier.moneypath.outcomes import Outcome
 from croupier.operator.wallet.desk import WalletDesk
 from croupier.operator.wallet.settling import Settling, SettlingParts
-from croupier.wallet.accounts import WALLET
+from croupier.wallet.accounts import WALLET, wallet_of
 from croupier.wallet.calls import WalletTerms
 from croupier.wallet.port import NotApplied, Unknown
 from model.calls import NOW, bet, call, close_round, open_session, rollback, win
@@ -142,6 +142,17 @@ class Town:
         mine = [one for one in self.facts.wallet_calls.values() if one.is_open and one.player_id == player]
         return sorted(mine, key=lambda one: one.id)
 
+    def require_told(self) -> None:
+        """What a player is told to have is what the wallet says, once nothing is under way."""
+        for player in PLAYERS:
+            on_the_way = self.open_calls(player)
+            if self.outside[player] or any(
+                one.state != "queued" or one.booked == "never" for one in on_the_way
+            ):
+                continue
+            told = self.facts.balance(wallet_of(player, "EUR"))
+            assert told == self.wallet.balance(player) + sum(one.unsent for one in on_the_way), player
+
     def flowed(self, player: str) -> int:
         """What the books moved for a player."""
         return sum(
@@ -158,11 +169,13 @@ async def play(script: list[Step], rules: Rules) -> Town:
     await town.open()
     for step in script:
         await perform(town, step)
+        town.require_told()
     town.wallet.is_down = False
     town.wallet.troubles.clear()
     town.wallet.status_troubles.clear()
     for _ in range(200):
         if not any(town.open_calls(player) for player in PLAYERS):
+            town.require_told()
             return town
         town.now += timedelta(seconds=61)
         await town.settle()

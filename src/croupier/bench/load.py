@@ -20,19 +20,19 @@ from msgspec import Struct
 from croupier.bench.children import read_orders, tell, wait_for_go
 from croupier.bench.report import Samples
 from croupier.bench.seats import Seat
-from croupier.bench.speech import NATIVE, SPEECHES, Target
+from croupier.bench.speech import NATIVE, SPOKEN, Target
 from croupier_signing import SigningKey
 
 _OK: Final = b"HTTP/1.1 200"
 _HEAD_END: Final = b"\r\n\r\n"
-_LENGTH: Final = b"content-length: "
+_LENGTHS: Final = (b"content-length: ", b"Content-Length: ")
 
 
 class LoadOrders(Struct, frozen=True, kw_only=True):
     """Where to call and how: `seconds` after `warmup_s`, or `calls` calls, telling every `every`.
 
     `per_second` paces the calls of all connections together; a call's latency then counts from its own time, whether
-    or not a connection was free by then.
+    or not a connection was free by then. `kinds` are what is counted, each kind also by itself; None counts every call.
     """
 
     host: str
@@ -48,6 +48,7 @@ class LoadOrders(Struct, frozen=True, kw_only=True):
     every: int = 100_000
     protocol: str = NATIVE
     per_second: int | None = None
+    kinds: tuple[str, ...] | None = None
 
 
 class Progress(Struct, frozen=True):
@@ -62,11 +63,16 @@ class Desk:
     def __init__(self, orders: LoadOrders) -> None:
         key = SigningKey(orders.key_id, orders.secret)
         target = Target(orders.host, orders.port, orders.provider, key)
-        self._speech = SPEECHES[orders.protocol](target)
+        self._speech = SPOKEN[orders.protocol](target)
         run = uuid4().hex
         names = (f"{run}-{number}" for number in itertools.count())
         self._rounds = zip(itertools.cycle(orders.seats), names, strict=False)
-        self.latencies_us: list[int] = []
+        self.every_us: list[int] = []
+        self.kinds_us: dict[str, list[int]] = {kind: [] for kind in orders.kinds or ()}
+        self._counted = [
+            self.every_us if orders.kinds is None else self.kinds_us.get(kind) for kind in self._speech.kinds
+        ]
+        """Where the latency of each request of a round goes; None where it is not counted."""
         self.errors = 0
         self.error_text = b""
         self.done = 0
@@ -88,13 +94,15 @@ class Desk:
         """The requests of the next round, each signed when it is asked for."""
         return self._speech.requests(*next(self._rounds))
 
-    def note(self, begun: float, ended: float, answer: bytes) -> None:
-        """Count one answer, unless it belongs to the warm-up."""
+    def note(self, begun: float, ended: float, answer: bytes, place: int) -> None:
+        """Count one answer, to the request at `place` of its round, unless it belongs to the warm-up."""
         self.done += 1
         if self.every and self.done % self.every == 0:
             tell(Progress(self.done))
         if self.begin <= ended < self.end:
-            self.latencies_us.append(int((ended - begun) * 1e6))
+            counted = self._counted[place]
+            if counted is not None:
+                counted.append(int((ended - begun) * 1e6))
             if not answer.startswith(_OK) or self._speech.approved not in answer:
                 self.errors += 1
                 self.error_text = self.error_text or bytes(answer[:600])
@@ -110,6 +118,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._requests: Iterator[bytes] = iter(())
+        self._place = -1
         self._buffer = b""
         self._begun = 0.0
         self._transport: asyncio.Transport | None = None
@@ -134,8 +143,9 @@ class Connection(asyncio.Protocol):
             return
         request = next(self._requests, None)
         while request is None:
-            self._requests = self._desk.plan_round()
+            self._requests, self._place = self._desk.plan_round(), -1
             request = next(self._requests, None)
+        self._place += 1
         self._begun = due
         assert self._transport is not None, "connected"  # noqa: S101 (narrowing)
         self._transport.write(request)
@@ -148,7 +158,7 @@ class Connection(asyncio.Protocol):
             return
         self._buffer = b""
         now = time.perf_counter()
-        self._desk.note(self._begun, now, answer)
+        self._desk.note(self._begun, now, answer, self._place)
         if self._desk.is_over(now):
             self._finish(is_early=False)
         else:
@@ -166,15 +176,16 @@ class Connection(asyncio.Protocol):
 
 
 def is_whole(answer: bytes) -> bool:
-    """Whether head and body are there; every server here names the length in lower case."""
+    """Whether head and body are there; the servers here name the length in two ways."""
     end = answer.find(_HEAD_END)
     if end < 0:
         return False
-    at = answer.find(_LENGTH, 0, end + 2)
-    if at < 0:
-        return True
-    length = int(answer[at + len(_LENGTH) : answer.index(b"\r", at)])
-    return len(answer) >= end + len(_HEAD_END) + length
+    for name in _LENGTHS:
+        at = answer.find(name, 0, end + 2)
+        if at >= 0:
+            length = int(answer[at + len(name) : answer.index(b"\r", at)])
+            return len(answer) >= end + len(_HEAD_END) + length
+    return True
 
 
 async def load(orders: LoadOrders) -> Samples:
@@ -193,14 +204,16 @@ async def load(orders: LoadOrders) -> Samples:
     lost = sum(await asyncio.gather(*(one.closed for one in connections)))
     cpu_s = time.process_time() - before
     seconds = orders.seconds if orders.calls is None else time.perf_counter() - desk.begin
-    calls = len(desk.latencies_us)
+    latencies_us = desk.every_us + [one for kind in desk.kinds_us.values() for one in kind]
+    calls = len(latencies_us)
     return Samples(
         calls=calls,
         errors=desk.errors + lost,
         seconds=seconds,
-        latencies_us=desk.latencies_us,
+        latencies_us=latencies_us,
         cpu_s=cpu_s * calls / max(desk.done, 1),
         error_text=desk.error_text.decode("utf-8", "replace"),
+        kinds_us=desk.kinds_us,
     )
 
 

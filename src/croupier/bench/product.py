@@ -26,11 +26,13 @@ LANES: Final = 1
 
 
 @contextlib.asynccontextmanager
-async def serving(folder: Path, url: str, *, workers: int, protocol: str = NATIVE) -> AsyncIterator[Site]:
-    """Run the whole product on a configuration of its own, in front of a given database."""
+async def serving(
+    folder: Path, url: str, *, workers: int, protocol: str = NATIVE, more: str = ""
+) -> AsyncIterator[Site]:
+    """Run the whole product on a configuration of its own, in front of a given database; `more` is added to that."""
     config_path = write_starter(folder).config_path
     config_path.write_text(
-        config_path.read_text().replace(f'adapter = "{NATIVE}"', f'adapter = "{protocol}"')
+        config_path.read_text().replace(f'adapter = "{NATIVE}"', f'adapter = "{protocol}"') + more
     )
     port = free_port()
     extra = {

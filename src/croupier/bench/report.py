@@ -18,7 +18,10 @@ MIN_ROUNDS: Final = 3
 
 
 class Samples(Struct, kw_only=True):
-    """One turn of one design: calls answered in `seconds`, latencies in µs, CPU seconds where known."""
+    """One turn of one design: calls answered in `seconds`, latencies in µs, CPU seconds where known.
+
+    `kinds_us` has the same latencies by kind of call, where the kinds were to be told apart.
+    """
 
     calls: int
     errors: int
@@ -26,6 +29,7 @@ class Samples(Struct, kw_only=True):
     latencies_us: list[int]
     cpu_s: float | None = None
     error_text: str = ""
+    kinds_us: dict[str, list[int]] = {}
 
     @property
     def per_second(self) -> float:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from msgspec import Struct
 
-from croupier.bench.seats import ASSET, GAME, PRIZE, STAKE, Seat
+from croupier.bench.seats import ASSET, GAME, PRIZE, PROVIDER, STAKE, Seat
 from croupier.ids import SESSION, render_id
 from croupier_signing import SigningKey, sign_native, sign_raw_hmac
 
@@ -34,10 +34,12 @@ class Speech(ABC):
 
     approved: bytes
     paths: tuple[str, ...]
+    kinds: tuple[str, ...] = ("bet", "win", "close")
+    """What each request of a round is."""
 
     def __init__(self, target: Target) -> None:
         self.key = target.key
-        self.targets = [f"/providers/{target.provider}{path}".encode() for path in self.paths]
+        self.targets = [f"{self.prefix(target.provider)}{path}".encode() for path in self.paths]
         fixed = (
             f" HTTP/1.1\r\nhost: {target.host}:{target.port}\r\ncontent-type: application/json\r\n".encode()
         )
@@ -53,8 +55,12 @@ class Speech(ABC):
                 body,
             )
 
+    def prefix(self, provider: str) -> str:
+        """What every path begins with."""
+        return f"/providers/{provider}"
+
     @abstractmethod
-    def bodies(self, seat: Seat, round_id: str) -> tuple[bytes, bytes, bytes]:
+    def bodies(self, seat: Seat, round_id: str) -> tuple[bytes, ...]:
         """The bodies of one round's bet, win and close."""
 
     @abstractmethod
@@ -66,7 +72,7 @@ class NativeSpeech(Speech):
     """`croupier_v1`: time and nonce in every signature."""
 
     approved = b'"status":"approved"'
-    paths = ("/v1/bet", "/v1/win", "/v1/close-round")
+    paths: tuple[str, ...] = ("/v1/bet", "/v1/win", "/v1/close-round")
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
@@ -75,12 +81,12 @@ class NativeSpeech(Speech):
         self._second = 0
         self._moment = ""
 
-    def bodies(self, seat: Seat, round_id: str) -> tuple[bytes, bytes, bytes]:
+    def bodies(self, seat: Seat, round_id: str) -> tuple[bytes, ...]:
         """References are the round's id with a letter before it."""
         session = render_id(SESSION, seat.session_id)
         common = (
             f'"session_id":"{session}","round_id":"{round_id}","player_id":"{seat.player_id}",'
-            f'"occurred_at":"{self._now()[1]}"'
+            f'"occurred_at":"{self.now()[1]}"'
         )
         money = f'"game_id":"{GAME}","asset":"{ASSET}","amount":'
         return (
@@ -96,13 +102,14 @@ class NativeSpeech(Speech):
             method="POST",
             path=self.targets[index],
             query=b"",
-            timestamp_s=self._now()[0],
+            timestamp_s=self.now()[0],
             nonce=next(self._nonces),
             body=body,
         )
         return b"authorization: " + header.encode()
 
-    def _now(self) -> tuple[int, str]:
+    def now(self) -> tuple[int, str]:
+        """The time in seconds, and as it stands in a body."""
         second = int(time.time())
         if second != self._second:
             self._second, self._moment = second, datetime.fromtimestamp(second, UTC).isoformat()
@@ -115,7 +122,7 @@ class SoftswissSpeech(Speech):
     approved = b'"balance":'
     paths = ("/betwin", "/betwin", "/finish")
 
-    def bodies(self, seat: Seat, round_id: str) -> tuple[bytes, bytes, bytes]:
+    def bodies(self, seat: Seat, round_id: str) -> tuple[bytes, ...]:
         """References are the round's id with a letter before it."""
         common = (
             f'"account_id":"{seat.player_id}","currency":"{ASSET}","round_id":"{round_id}",'
@@ -133,5 +140,30 @@ class SoftswissSpeech(Speech):
         return b"x-request-sign: " + sign_raw_hmac(self.key, body).encode()
 
 
+class WalletSpeech(NativeSpeech):
+    """The contract of the operator's wallet: debit for the bet and credit for the win, without a gateway."""
+
+    paths = ("/debit", "/credit")
+    kinds = ("bet", "win")
+
+    def prefix(self, provider: str) -> str:
+        """Nothing: the wallet knows no providers' paths."""
+        return ""
+
+    def bodies(self, seat: Seat, round_id: str) -> tuple[bytes, ...]:
+        """References are the round's id as the contract spells them."""
+        bet, win = (
+            f'{{"reference":"wtx_{letter}{round_id.replace("-", "_")}","player_id":"{seat.player_id}",'
+            f'"asset":"{ASSET}","amount":"{amount}","kind":"{kind}","provider":"{PROVIDER}","provider_reference":"{letter}-{round_id}",'
+            f'"session_id":"{render_id(SESSION, seat.session_id)}","round_id":"{round_id}","game_id":"{GAME}",'
+            f'"occurred_at":"{self.now()[1]}"}}'.encode()
+            for letter, kind, amount in (("b", "bet", STAKE), ("w", "win", PRIZE))
+        )
+        return bet, win
+
+
 SPEECHES: Final[dict[str, type[Speech]]] = {NATIVE: NativeSpeech, SOFTSWISS: SoftswissSpeech}
-"""What the load generator can speak, by adapter."""
+"""What the load generator can speak to a gateway, by adapter."""
+WALLET: Final = "wallet"
+SPOKEN: Final[dict[str, type[Speech]]] = {**SPEECHES, WALLET: WalletSpeech}
+"""Everything that it can speak."""

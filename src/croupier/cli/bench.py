@@ -19,6 +19,7 @@ from croupier.bench.growth import GrowthPlan, bench_growth
 from croupier.bench.inbox import InboxPlan, bench_inbox
 from croupier.bench.ledger import LedgerPlan, bench_ledger
 from croupier.bench.memory import MemoryPlan, bench_memory
+from croupier.bench.remote_wallet import RemoteWalletPlan, bench_remote_wallet
 from croupier.bench.report import MIN_ROUNDS, SCHEMA, Document, render_markdown, show
 from croupier.bench.speech import NATIVE, SPEECHES
 from croupier.cli.output import CommandFailed, Output, output_of
@@ -94,6 +95,40 @@ def callbacks(
         protocol=protocol,
     )
     _report(ctx, lambda tell: bench_callbacks(plan, tell))
+
+
+@app.command("remote-wallet")
+def remote_wallet(
+    ctx: typer.Context,
+    seconds: Seconds = 4.0,
+    rounds: Rounds = MIN_ROUNDS,
+    connections: Connections = 64,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes of each gateway.")] = 1,
+    wallets: Wallets = 2000,
+    latency: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0, max=1000, metavar="MS", help="The wallet's own time; repeat for several [1 10 50]."
+        ),
+    ] = None,
+    batch: Annotated[
+        int, typer.Option(min=1, max=256, help="Most movements that croupier sends together.")
+    ] = 1,
+) -> None:
+    """Before the operator's own wallet: calls a second and what croupier adds to its latency, against a naive gateway.
+
+    Example: croupier bench remote-wallet --json > remote-wallet.json
+    """
+    plan = RemoteWalletPlan(
+        seconds=seconds,
+        rounds=rounds,
+        connections=connections,
+        workers=workers,
+        wallets=wallets,
+        latencies_ms=tuple(dict.fromkeys(latency or (1, 10, 50))),
+        batch=batch,
+    )
+    _report(ctx, lambda tell: bench_remote_wallet(plan, tell))
 
 
 @app.command()

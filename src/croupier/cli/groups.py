@@ -12,6 +12,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "deployment": ("init", "serve", "work", "migrate", "doctor"),
         "api": ("api",),
         "ledger": ("ledger",),
+        "reconcile": ("reconcile",),
         "sessions": ("session",),
         "rounds": ("round",),
         "stuck": ("stuck",),
@@ -26,6 +27,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "signature": ("sign", "verify-signature"),
         "fairness": ("fairness",),
         "provider": ("provider",),
+        "wallet": ("wallet",),
         "sandbox": ("sandbox",),
         "bench": ("bench",),
     }

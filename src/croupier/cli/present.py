@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from croupier.ids import render_id
@@ -26,3 +26,12 @@ def shown_money(registry: AssetRegistry, minor: str | None, asset: str | None) -
     if asset is None or asset not in registry:
         return f"{minor} minor units of {asset or 'no asset'}"
     return f"{render_decimal(int(minor), registry.get(asset))} {asset}"
+
+
+def shown_age(age: timedelta) -> str:
+    """How long something has lasted, in its largest whole unit (`3 h`)."""
+    seconds = max(0, int(age.total_seconds()))
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"

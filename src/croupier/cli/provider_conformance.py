@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -39,6 +40,7 @@ from croupier.conformance.run import Advance, run_scenarios
 from croupier.conformance.scenario import FAILED, Result
 from croupier.conformance.scenarios import SCENARIOS
 from croupier.conformance.stage import Target
+from croupier.demo.wallet_service import WalletProcessFailed
 from croupier.governance.cutover import CutoverRecord, Step, keep_record
 from croupier.ids import IdSource
 from croupier.runtime.config import Config
@@ -83,13 +85,26 @@ RecordReasonOption = Annotated[
 ]
 
 
+class WalletMode(StrEnum):
+    """Who keeps the players' money."""
+
+    BUILTIN = "builtin"
+    REMOTE = "remote"
+
+
+WalletOption = Annotated[
+    WalletMode,
+    typer.Option(help="Without --url: `remote` has the reference wallet keep the players' money."),
+]
+
+
 class Stand(Struct, frozen=True, kw_only=True):
     """A gateway ready to be tried: its address, an operator's token, where launches arrive, and the account."""
 
     url: str
-    token: str
     receiver: LaunchReceiver
     target: Target
+    operator: OperatorClient
 
 
 def conformance(
@@ -102,6 +117,7 @@ def conformance(
     token: TokenOption = DEFAULT_TOKEN,
     signing_key: KeyOption = None,
     listen: ListenOption = None,
+    wallet: WalletOption = WalletMode.BUILTIN,
     record: RecordOption = False,
     reason: RecordReasonOption = None,
 ) -> None:
@@ -116,6 +132,8 @@ def conformance(
 
       croupier provider conformance softswiss_v2
 
+      croupier provider conformance softswiss_v2 --wallet remote
+
       croupier provider conformance softswiss_v3 --record --reason "before the cut-over, ticket 4712"
 
       croupier provider conformance studio --url https://gateway.example --report studio.json
@@ -126,7 +144,7 @@ def conformance(
         raise typer.BadParameter("it goes without --url: what is recorded is about the code here")
     try:
         if url is None:
-            stand = _own_stand(adapter_of(config, name))
+            stand = _own_stand(adapter_of(config, name), wallet)
         else:
             account = find_account(config, name).id
             key = None if signing_key is None else _read_own_key(ctx, signing_key)
@@ -134,7 +152,7 @@ def conformance(
             stand = _remote_stand(config, url.rstrip("/"), target, _secret(ctx, token), listen)
         with output.progress(f"{name}:", len(SCENARIOS)) as bar:
             done = uvloop.run(_run(stand, _counting(bar)))
-    except NotReady as error:
+    except (NotReady, WalletProcessFailed) as error:
         raise CommandFailed(str(error)) from None
     if report is not None:
         report.write_bytes(encode_report(done))
@@ -172,7 +190,7 @@ def _counting(bar: Callable[[int, str], None]) -> Advance:
 
 
 async def _run(stand: contextlib.AbstractAsyncContextManager[Stand], advance: Advance) -> Report:
-    async with stand as ready, OperatorClient(ready.url, ready.token) as operator:
+    async with stand as ready, ready.operator as operator:
         wire = HttpWire(ready.url)
         try:
             results = await run_scenarios(ready.target, operator, wire, ready.receiver, advance=advance)
@@ -188,15 +206,16 @@ async def _run(stand: contextlib.AbstractAsyncContextManager[Stand], advance: Ad
 
 
 @asynccontextmanager
-async def _own_stand(adapter: str) -> AsyncIterator[Stand]:
+async def _own_stand(adapter: str, wallet: WalletMode) -> AsyncIterator[Stand]:
     with tempfile.TemporaryDirectory(prefix="croupier-conformance-") as folder, ExitStack() as stack:
         # What the gateway's own processes log is not the result.
         set_up_logs(
             log_format="json", level="error", file=stack.enter_context((Path(folder) / "log").open("w"))
         )
-        async with own_site(Path(folder), [adapter]) as site:
+        is_remote = wallet is WalletMode.REMOTE
+        async with own_site(Path(folder), [adapter], has_remote_wallet=is_remote) as site:
             target = own_target(site, adapter)
-            yield Stand(url=site.url, token=site.token, receiver=site.receiver, target=target)
+            yield Stand(url=site.url, receiver=site.receiver, target=target, operator=site.operator())
 
 
 @asynccontextmanager
@@ -208,7 +227,12 @@ async def _remote_stand(
     prefix = urlsplit(url).path.encode()
     speaker = type(target.speaker)(replace(account, root=prefix + account.root))
     async with LaunchReceiver(host, port) as receiver:
-        yield Stand(url=url, token=token, receiver=receiver, target=replace(target, speaker=speaker))
+        yield Stand(
+            url=url,
+            receiver=receiver,
+            target=replace(target, speaker=speaker),
+            operator=OperatorClient(url, token),
+        )
 
 
 def _listening(config: Config, account: str, listen: str | None) -> tuple[str, int]:

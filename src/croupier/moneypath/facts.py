@@ -6,6 +6,7 @@ batch sees them. Everything applied can be undone to a mark, which is how a call
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -22,7 +23,7 @@ from croupier.play.round import Round, RoundState, settle
 from croupier.play.session import Session, SessionEvent
 from croupier.play.timeouts import DEFAULT_POLICY, Policy
 from croupier.play.unknown import UnknownOutcome
-from croupier.wallet.accounts import MATERIALISED, POOL, WALLET, AccountKey, Leg, imbalance
+from croupier.wallet.accounts import MATERIALISED, POOL, WALLET, AccountKey, Leg, imbalance, wallet_of
 from croupier.wallet.calls import Booked, CallState, WalletCall, WalletTerms
 
 K = TypeVar("K")
@@ -203,7 +204,7 @@ _ABSENT: Any = object()
 _CHANGING: Final = (
     *("answers", "balances", "legs", "noticed", "paid"),
     *("posted", "references", "restrictions", "rounds", "sessions", "terms", "tokens"),
-    *("told", "wallet_call_ids", "wallet_calls"),
+    *("pending", "told", "wallet_call_ids", "wallet_calls"),
 )
 """What decisions change."""
 
@@ -214,6 +215,7 @@ class Facts:
     __slots__ = (
         "_told_before",
         "_undo",
+        "_wallet_calls_of",
         "answers",
         "applied",
         "balances",
@@ -221,6 +223,7 @@ class Facts:
         "legs",
         "noticed",
         "paid",
+        "pending",
         "players",
         "posted",
         "references",
@@ -239,9 +242,11 @@ class Facts:
         """Facts of a batch; `wallet` are the terms of the operator's own wallet, None where Croupier's is the one."""
         self.wallet = wallet
         self.told: dict[AccountKey, int] = {}
+        self.pending: dict[AccountKey, int] = {}
         self._told_before: dict[AccountKey, int] = {}
         self.wallet_calls: dict[UUID, WalletCall] = {}
         self.wallet_call_ids: dict[tuple[str, str], UUID | None] = {}
+        self._wallet_calls_of: defaultdict[str, set[UUID]] = defaultdict(set)
         self.players: set[str] = set()
         self.balances: dict[AccountKey, int] = {}
         self.references: dict[tuple[str, str], Reference] = {}
@@ -269,8 +274,14 @@ class Facts:
         return self.balances.get(key, 0)
 
     def note_told(self, key: AccountKey, balance: int) -> None:
-        """Remember what the operator's wallet says that a player has."""
+        """Remember what a player is told to have."""
         self._set(self.told, key, balance)
+
+    def note_said(self, key: AccountKey, balance: int) -> int:
+        """Remember what the operator's wallet says that a player has, and what it was not sent yet on top of it."""
+        told = balance + self.pending.get(key, 0)
+        self._set(self.told, key, told)
+        return told
 
     def changed_told(self) -> dict[AccountKey, int]:
         """What the operator's wallet told last, where that changed since these facts were read."""
@@ -288,7 +299,14 @@ class Facts:
 
     def note_wallet_call(self, call: WalletCall) -> None:
         """Remember how a wallet call stands; a provider's transaction has one that counts."""
+        before = self.wallet_calls.get(call.id)
+        unsent = call.unsent - (0 if before is None else before.unsent)
+        if unsent:
+            key = wallet_of(call.player_id, call.asset)
+            self._set(self.pending, key, self.pending.get(key, 0) + unsent)
         self._set(self.wallet_calls, call.id, call)
+        # Not taken back with the call: what is not among the calls any more is passed over.
+        self._wallet_calls_of[call.player_id].add(call.id)
         if call.booked != Booked.NEVER:
             counts = call.state != CallState.UNDONE
             self._set(self.wallet_call_ids, (call.provider, call.reference), call.id if counts else None)
@@ -298,12 +316,10 @@ class Facts:
         call_id = self.wallet_call_ids.get((provider, reference))
         return None if call_id is None else self.wallet_calls[call_id]
 
-    def is_awaiting(self, player_id: str, *, but: UUID | None = None) -> bool:
-        """Whether earlier money of a player is under way with the operator's wallet, `but` for one request's own."""
-        return any(
-            call.holds_debits and call.player_id == player_id and call.request_id != but
-            for call in self.wallet_calls.values()
-        )
+    def is_awaiting(self, player_id: str, *, but: tuple[UUID, ...] = ()) -> bool:
+        """Whether earlier money of a player is under way with the operator's wallet, `but` for these requests' own."""
+        mine = map(self.wallet_calls.get, self._wallet_calls_of.get(player_id, ()))
+        return any(call is not None and call.holds_debits and call.request_id not in but for call in mine)
 
     def restriction_of(self, player_id: str, now: datetime) -> Restriction | None:
         """What keeps a player from staking now, if anything does."""
@@ -339,6 +355,8 @@ class Facts:
         changed = {(names[id(target)], key): target[key] for target, key, _ in earlier._undo}
         for (name, key), value in changed.items():
             self._set(getattr(self, name), key, value)
+        for call in self.wallet_calls.values():
+            self._wallet_calls_of[call.player_id].add(call.id)
         self.applied[:0] = earlier.applied
 
     def note_paid(self, reference: Reference) -> None:

@@ -203,7 +203,9 @@ def _read_wallet(facts: Facts, row: Any) -> None:
     for found in row["wallet_calls"] or ():
         facts.note_wallet_call(read_wallet_call(found))
     for told in row["told"] or ():
-        facts.note_told(*read_told(told))
+        key, balance, pending = read_told(told)
+        facts.note_told(key, balance)
+        facts.pending[key] = pending
 
 
 def _read(row: Any, wallet: WalletTerms | None) -> Facts:

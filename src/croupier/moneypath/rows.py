@@ -10,6 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 
 from croupier.moneypath.facts import Break, Entry, Noticed, Posted, Reference, StoredAnswer, Token
 from croupier.play.eligibility import PlayTerms, Ruling
@@ -243,7 +244,7 @@ def resolution_row(resolution: Resolution) -> Row:
 
 def wallet_call_row(call: WalletCall) -> Row:
     """A wallet call as `wallet_call_row`."""
-    fields = [getattr(call, name) for name in WalletCall.__struct_fields__]
+    fields = list(structs.astuple(call))
     for place in _AMOUNTS_OF_CALL:
         fields[place] = _text(fields[place])
     return tuple(fields)
@@ -264,12 +265,12 @@ _AMOUNTS_OF_CALL: Final = tuple(
 
 def told_row(bucket: int, key: AccountKey, told: int) -> Row:
     """What a player has by the operator's wallet as `told_row`."""
-    return (bucket, key.owner, key.asset, key.fund, str(told))
+    return (bucket, key.owner, key.asset, key.fund, str(told), None)
 
 
-def read_told(row: Sequence[Any]) -> tuple[AccountKey, int]:
-    """What a player has by the operator's wallet from `told_row`."""
-    return AccountKey(WALLET, row[1], row[2], row[3]), int(row[4])
+def read_told(row: Sequence[Any]) -> tuple[AccountKey, int, int]:
+    """What a player is told to have, and what of it was not sent to the operator's wallet yet, from `told_row`."""
+    return AccountKey(WALLET, row[1], row[2], row[3]), int(row[4]), int(row[5])
 
 
 def noticed_row(noticed: Noticed) -> Row:

@@ -38,12 +38,13 @@ from croupier.wallet.accounts import AccountKey
 _WRITE: Final = (
     "SELECT write_effects($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
 )
-
-
+_WRITE_REMOTE: Final = _WRITE + ", write_wallet($18, $19, $20, $17)"
+"""Both in one round trip, and in this order."""
 _WRITE_RESTRICTIONS: Final = "SELECT write_restrictions($1)"
 _WRITE_OPENINGS: Final = "SELECT write_openings($1, $2)"
 _WRITE_TIMING: Final = "SELECT write_timing($1, $2, $3, $4)"
 _WRITE_WALLET: Final = "SELECT write_wallet($1, $2, $3, $4)"
+"""What is asked and answered where nothing is booked with it: no more than that crosses to the database."""
 
 
 class Rows:
@@ -89,6 +90,24 @@ class Rows:
         self.outbox: list[Row] = []
         self.restrictions: dict[UUID, Row] = {}
         self.opened: list[Opened] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing for `write_effects`; an entry and a change of state have a reference or an event."""
+        return not (
+            self.references
+            or self.claims
+            or self.marks
+            or self.entries
+            or self.sessions
+            or self.rounds
+            or self.events
+            or self.breaks
+            or self.answers
+            or self.tokens
+            or self.noticed
+            or self.outbox
+        )
 
     def add(self, facts: Facts, effects: Effects, ids: IdSource) -> None:
         """Collect one decision's effects, and the events that tell of them."""
@@ -150,34 +169,43 @@ async def write_effects(connection: Connection, facts: Facts, stamp: Stamp) -> b
     rows = Rows()
     for effects in facts.applied:
         rows.add(facts, effects, stamp.ids)
-    await connection.fetchrow(_WRITE, *_arguments(facts, rows, stamp.now))
+    await _write_rows(connection, facts, rows, stamp.now)
     if rows.restrictions:
         await connection.fetchrow(_WRITE_RESTRICTIONS, list(rows.restrictions.values()))
     if rows.opened:
         terms = [terms_row(one.ruling, one.terms) for one in rows.opened]
         await connection.fetchrow(_WRITE_OPENINGS, [ruling_row(one.ruling) for one in rows.opened], terms)
-    if facts.wallet is not None:
-        await _write_wallet(connection, facts, stamp.now)
     timing = plan_timing(facts.applied, facts.sessions, facts.terms, stamp)
     if not timing.is_empty:
         await connection.fetchrow(_WRITE_TIMING, *_timing_arguments(timing))
     return True
 
 
-async def _write_wallet(connection: Connection, facts: Facts, now: datetime) -> None:
-    """What is asked of the operator's wallet and what it said, each call and balance as it stands after the batch."""
+async def _write_rows(connection: Connection, facts: Facts, rows: Rows, now: datetime) -> None:
+    wallet = None if facts.wallet is None else _wallet_arguments(facts)
+    if wallet is None:
+        await connection.fetchrow(_WRITE, *_arguments(facts, rows, now))
+    elif rows.is_empty:
+        await connection.fetchrow(_WRITE_WALLET, *wallet, now)
+    else:
+        await connection.fetchrow(_WRITE_REMOTE, *_arguments(facts, rows, now), *wallet)
+
+
+def _wallet_arguments(facts: Facts) -> tuple[list[Row], list[Row], list[Row]] | None:
+    """What is asked of the operator's wallet and what it said, each call and balance as it stands after the batch.
+
+    None when there is nothing of it to write.
+    """
     changed = {call.id for effects in facts.applied for call in effects.wallet_calls}
     told = facts.changed_told()
     shown = [effects.shown for effects in facts.applied if effects.shown is not None]
     if not (changed or told):
-        return
-    await connection.fetchrow(
-        _WRITE_WALLET,
+        return None
+    return (
         # Sorted, so that two processes which write the same rows wait for each other in one order.
         [wallet_call_row(facts.wallet_calls[call_id]) for call_id in sorted(changed)],
         [told_row(bucket_of(key.owner), key, balance) for key, balance in _in_order(told)],
         [reference_row(one) for one in shown],
-        now,
     )
 
 

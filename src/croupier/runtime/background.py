@@ -24,6 +24,7 @@ from croupier.moneypath.lane import BatchRecord, LaneSettings
 from croupier.moneypath.lanes import Lanes
 from croupier.operator.outbox.dispatch import run_outbox
 from croupier.providers.breakers.desk import Breakers
+from croupier.runtime.agreement_site import agreement_part
 from croupier.runtime.breaker_work import build_breakers
 from croupier.runtime.config import Config, load_config, timeout_policy
 from croupier.runtime.config.outbox_keys import resolve_outbox
@@ -170,6 +171,9 @@ class Background:
                 now=_now,
                 metrics=self._metrics.rollouts,
                 stop=self._stop,
+            ),
+            **agreement_part(
+                self._config, pool, submit=submit, ids=self._ids, metrics=self._metrics, stop=self._stop
             ),
         }
 

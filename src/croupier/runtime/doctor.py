@@ -29,6 +29,7 @@ from croupier.runtime.config import (
 )
 from croupier.runtime.doctor_database import examine_database
 from croupier.runtime.doctor_keys import examine_keys
+from croupier.runtime.doctor_wallet import examine_wallet
 from croupier.runtime.finding import Finding
 from croupier.runtime.geolocation import GeoUnusable, open_places
 from croupier.runtime.provider_keys import KeyReader, configured_keys
@@ -67,6 +68,7 @@ async def examine(config_path: Path | None, env: Mapping[str, str]) -> list[Find
     findings += await _examine_ports(config)
     findings += await examine_database(config.database)
     findings += await examine_keys(config)
+    findings += await examine_wallet(config, env)
     return findings
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from croupier.telemetry.agreement_metrics import AgreementMetrics
 from croupier.telemetry.inbox_metrics import InboxMetrics
 from croupier.telemetry.key_metrics import KeyMetrics
 from croupier.telemetry.oddities import OddityMetrics
@@ -113,6 +114,7 @@ class Metrics:
         self.shadow = ShadowMetrics(environment, self.registry)
         self.rollouts = RolloutMetrics(environment, self.registry)
         self.sessions = SessionMetrics(environment, self.registry)
+        self.agreement = AgreementMetrics(environment, self.registry)
         self.wallet = WalletMetrics(environment, self.registry)
         self._counters: dict[tuple[str, ...], Counter] = {}
         self._histograms: dict[tuple[str, ...], Histogram] = {}

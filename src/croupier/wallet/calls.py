@@ -130,6 +130,11 @@ class WalletCall(Struct, frozen=True, gc=False, kw_only=True):
         return self.state in OPEN
 
     @property
+    def unsent(self) -> int:
+        """What of it is booked for the player and certainly not at the wallet yet, in minor units."""
+        return self.amount if self.booked == Booked.BEFORE and self.state == CallState.QUEUED else 0
+
+    @property
     def name(self) -> str:
         """Its reference at the wallet."""
         return render_id(WALLET_CALL, self.id)

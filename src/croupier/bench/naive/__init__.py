@@ -8,4 +8,4 @@ gives the same answers.
 from typing import Final
 
 ENVIRONMENT: Final = "NAIVE_GATEWAY"
-"""Variable with the settings as JSON: `url`, `key_id`, `secret` (hex)."""
+"""Variable with the settings as JSON: `url`, `key_id`, `secret` (hex), `wallet` (of the operator's own; null)."""

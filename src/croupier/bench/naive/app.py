@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from croupier.bench.naive import ENVIRONMENT
 from croupier.bench.naive.money import Order, Refused, handle
+from croupier.bench.naive.wallet import Wallet, WalletSite
 from croupier.bench.naive.wire import Answer, BetBody, CloseBody, Common, WinBody
 from croupier.ids import SESSION, IdSource, parse_id
 from croupier.runtime.database import create_pool
@@ -25,10 +26,11 @@ POOL: Final = 20
 """Connections of one process; more only wait for the clearing row."""
 
 
-def make_app(url: str, key: SigningKey) -> FastAPI:
-    """The application; its pool opens with its lifespan."""
+def make_app(url: str, key: SigningKey, wallet: WalletSite | None = None) -> FastAPI:
+    """The application; its pool opens with its lifespan, and so do its connections to the operator's wallet."""
     app = FastAPI(lifespan=_lifespan)
     app.state.url, app.state.key, app.state.ids = url, key, IdSource()
+    app.state.wallet_site = wallet
     app.add_api_route("/readyz", _ready, methods=["GET"], response_class=PlainTextResponse)
     for path, route in (("bet", _bet), ("win", _win), ("close-round", _close)):
         app.add_api_route(f"/providers/{{provider}}/v1/{path}", route, methods=["POST"])
@@ -40,13 +42,19 @@ def make_app(url: str, key: SigningKey) -> FastAPI:
 def from_environment() -> FastAPI:
     """The application as uvicorn's workers make it."""
     settings = json.loads(os.environ[ENVIRONMENT])
-    return make_app(settings["url"], SigningKey(settings["key_id"], bytes.fromhex(settings["secret"])))
+    key = SigningKey(settings["key_id"], bytes.fromhex(settings["secret"]))
+    wallet = settings["wallet"]
+    return make_app(settings["url"], key, None if wallet is None else WalletSite(**wallet))
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.pool = await create_pool(app.state.url, min_size=POOL, max_size=POOL)
+    site: WalletSite | None = app.state.wallet_site
+    app.state.wallet = None if site is None else Wallet(site, app.state.ids)
     yield
+    if site is not None:
+        await app.state.wallet.close()
     await app.state.pool.close()
 
 
@@ -80,7 +88,7 @@ async def _close(provider: str, body: CloseBody, request: Request) -> Answer:
 async def _run(request: Request, order: Order) -> Answer:
     state = request.app.state
     pool: asyncpg.Pool = state.pool
-    return await handle(pool, state.ids, order)
+    return await handle(pool, state.ids, order, state.wallet)
 
 
 async def _verify(request: Request) -> dict[str, Any]:

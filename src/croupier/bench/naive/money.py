@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -57,16 +57,26 @@ class Order(Struct, frozen=True, kw_only=True):
         return -(self.amount or 0) if self.action == "bet" else self.amount or 0
 
 
-async def handle(pool: asyncpg.Pool, ids: IdSource, order: Order) -> Answer:
+class Asker(Protocol):
+    """The operator's own wallet, asked while the transaction waits."""
+
+    async def move(self, order: Order) -> int | None:
+        """What the player has after the movement; None when the wallet did not approve it."""
+        ...
+
+
+async def handle(pool: asyncpg.Pool, ids: IdSource, order: Order, wallet: Asker | None = None) -> Answer:
     """Decide one call durably; raises Refused, after the commit that spends the nonce."""
     async with pool.acquire() as connection, connection.transaction():
-        answer = await _decide(connection, ids, order)
+        answer = await _decide(connection, ids, order, wallet)
     if isinstance(answer, Refused):
         raise answer
     return answer
 
 
-async def _decide(connection: Any, ids: IdSource, order: Order) -> Answer | Refused:
+async def _decide(
+    connection: Any, ids: IdSource, order: Order, wallet_service: Asker | None
+) -> Answer | Refused:
     expires_at = datetime.fromtimestamp(order.timestamp_s, UTC) + timedelta(minutes=2)
     nonce = (bucket_of(order.nonce), order.key_id, order.nonce, ids.new(order.bucket), expires_at)
     if await connection.fetchval(SQL["insert_nonce"], *nonce) is None:
@@ -84,6 +94,9 @@ async def _decide(connection: Any, ids: IdSource, order: Order) -> Answer | Refu
     state = await connection.fetchval(SQL["load_round"], order.bucket, order.session_id, order.round_id)
     balance, asset = int(wallet["balance"]), wallet["asset"]
     code = _decline_code(order, session, state, balance)
+    if code is None and wallet_service is not None and order.moved:
+        said = await wallet_service.move(order)
+        code, balance = ("insufficient_funds", balance) if said is None else (None, said - order.moved)
     if code is not None:
         await _insert_reference(connection, ids, order, asset, "declined", code, None, balance)
         return _answer(order, "declined", code, None, balance, asset, is_repeat=False)

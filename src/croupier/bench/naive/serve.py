@@ -9,10 +9,12 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Final
 
+import msgspec
 import uvicorn
 
 from croupier.bench.children import ChildFailed, running
 from croupier.bench.naive import ENVIRONMENT
+from croupier.bench.naive.wallet import WalletSite
 from croupier.bench.seats import ASSET
 from croupier.bench.site import Site, free_port, wait_until_open
 from croupier.runtime.database import connect_owner
@@ -33,12 +35,18 @@ async def prepare_naive(url: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving_naive(url: str, *, key_id: str, secret: bytes, workers: int) -> AsyncIterator[Site]:
-    """Run the comparison in front of a prepared database, with the same key and as many processes."""
+async def serving_naive(
+    url: str, *, key_id: str, secret: bytes, workers: int, wallet: WalletSite | None = None
+) -> AsyncIterator[Site]:
+    """Run the comparison in front of a prepared database, with the same key and as many processes.
+
+    With a wallet of the operator's it asks that in the middle of its transaction.
+    """
     if importlib.util.find_spec("fastapi") is None:
         raise ChildFailed("the comparison needs FastAPI: install the dependency group `bench`")
     port = free_port()
-    settings = {"url": url, "key_id": key_id, "secret": secret.hex()}
+    site = None if wallet is None else msgspec.to_builtins(wallet)
+    settings = {"url": url, "key_id": key_id, "secret": secret.hex(), "wallet": site}
     command = [sys.executable, "-m", "croupier.bench.naive.serve", str(port), str(workers)]
     async with running(command, extra={ENVIRONMENT: json.dumps(settings)}) as process:
         await wait_until_open(port, process, path="/readyz")

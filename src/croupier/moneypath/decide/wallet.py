@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from msgspec import Struct, structs
 
@@ -119,11 +120,11 @@ def ask_wallet(
         return _ask_anew(facts, call, subject, movement, action, stamp)
     if known.state == CallState.APPROVED:
         moved, balance = known.moved or 0, known.balance or 0
-        facts.note_told(wallet_of(known.player_id, known.asset), balance + moved)
+        facts.note_said(wallet_of(known.player_id, known.asset), balance + moved)
         return Approved(amount=moved, balance=balance, code=known.reason or OK)
     if known.state == CallState.REFUSED:
         if known.balance is not None:
-            facts.note_told(wallet_of(known.player_id, known.asset), known.balance)
+            facts.note_said(wallet_of(known.player_id, known.asset), known.balance)
         return Refused(code=known.reason or "", balance=known.balance)
     if any(known.id == heard for heard, _ in call.words):
         return refuse(unanswered(known))
@@ -225,12 +226,12 @@ def deliver(
     if facts.wallet is None:
         return ()
     made = _make(facts, call, subject, movement, stamp, booked=Booked.BEFORE)
-    return (_start(facts, call, made, stamp),)
+    return (_start(facts, call, made, stamp, but=(call.request_id,)),)
 
 
-def _start(facts: Facts, call: Call, made: WalletCall, stamp: Stamp) -> WalletCall:
+def _start(facts: Facts, call: Call, made: WalletCall, stamp: Stamp, *, but: tuple[UUID, ...]) -> WalletCall:
     assert facts.wallet is not None, "only the operator's own wallet is called"  # noqa: S101 (narrowing)
-    must_wait = call.is_wallet_away or facts.is_awaiting(made.player_id, but=call.request_id)
+    must_wait = call.is_wallet_away or facts.is_awaiting(made.player_id, but=but)
     return made if must_wait else take(made, stamp.now, facts.wallet)
 
 
@@ -250,7 +251,9 @@ def take_back(
     )
     movement = Movement(operation=Operation.ROLLBACK, amount=known.amount, kind=known.kind, target=known)
     made = _make(facts, call, subject, movement, stamp, booked=Booked.NEVER)
-    return undo(known, stamp.now), _start(facts, call, made, stamp)
+    # What is undone is settled by that: nothing is left of it to wait for.
+    started = _start(facts, call, made, stamp, but=(call.request_id, known.request_id))
+    return undo(known, stamp.now), started
 
 
 def wallet_amount(legs: tuple[Leg, ...]) -> int:
@@ -286,10 +289,9 @@ def decide_tell(facts: Facts, call: Call, command: TellWallet, stamp: Stamp) -> 
         effects = structs.replace(effects, breaks=(*effects.breaks, *_misfits(call, known, word, stamp)))
     balance = None
     if isinstance(word, Approved):
-        balance = word.balance
-        if not facts.is_awaiting(known.player_id, but=known.request_id):
-            # Otherwise what is expected stands, which counts what has not reached the wallet.
-            facts.note_told(wallet_of(known.player_id, known.asset), balance)
+        key = wallet_of(known.player_id, known.asset)
+        # This one is not on its way any more.
+        balance = facts.note_said(key, word.balance - known.unsent)
         effects = structs.replace(effects, shown=_shown(facts, command, known, balance))
     return Verdict(
         outcome=Outcome(APPROVED, OK, known.reference, balance=balance, asset=known.asset), effects=effects

@@ -85,6 +85,8 @@ class WalletClient:
         self._addresses: Mapping[str, tuple[URL, bytes]] = {
             path: (url, url.raw_path.encode()) for path in CALLS for url in (URL(base + path),)
         }
+        # Reading the authorities takes longer than many a call, and blocks: not while a player waits.
+        self._context = ssl.create_default_context() if base.startswith("https:") else None
         self._session: aiohttp.ClientSession | None = None
         self._lists: aiohttp.ClientSession | None = None
 
@@ -152,14 +154,32 @@ class WalletClient:
 
     def _sharing(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = _open_session(self._settings.connections, keeps=True)
+            self._session = self._open(keeps=True)
         return self._session
 
     def _listing(self) -> aiohttp.ClientSession:
         """Pages of a statement name nothing of what was asked, so that each has a connection of its own."""
         if self._lists is None:
-            self._lists = _open_session(self._settings.connections, keeps=False)
+            self._lists = self._open(keeps=False)
         return self._lists
+
+    def _open(self, *, keeps: bool) -> aiohttp.ClientSession:
+        limit, context = self._settings.connections, self._context or True
+        connector = (
+            _TrustedConnections(limit=limit, ssl=context, keepalive_timeout=KEPT_S)
+            if keeps
+            else _TrustedConnections(limit=limit, ssl=context, force_close=True)
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            timeout=ClientTimeout(total=None, connect=CONNECT_S),
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
+            max_headers=HEADER_LINES,
+        )
 
     async def close(self) -> None:
         """Give every connection back."""
@@ -216,25 +236,6 @@ _HEADERS: Final[Mapping[str, str]] = {
     "accept-encoding": "identity",
     "user-agent": f"croupier/{__version__}",
 }
-
-
-def _open_session(connections: int, *, keeps: bool) -> aiohttp.ClientSession:
-    context = ssl.create_default_context()
-    connector = (
-        _TrustedConnections(limit=connections, keepalive_timeout=KEPT_S, ssl=context)
-        if keeps
-        else _TrustedConnections(limit=connections, force_close=True, ssl=context)
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        timeout=ClientTimeout(total=None, connect=CONNECT_S),
-        max_line_size=HEADER_BYTES,
-        max_field_size=HEADER_BYTES,
-        max_headers=HEADER_LINES,
-    )
 
 
 async def _read(content: aiohttp.StreamReader, left: int) -> bytes | None:

@@ -181,6 +181,9 @@ class WalletDesk:
         except Exception as error:  # noqa: BLE001 (the worker loop: every caller gets an answer)
             if not isinstance(error, CroupierError):
                 _log.error("wallet_call_failed", correlation_id=call.correlation_id, exc_info=error)
+            if caller.fallback is not None:
+                # It is booked, whatever kept the answer from being recorded.
+                caller.answer_as_decided(caller.fallback)
             caller.fail(error)
 
     async def conduct(self, call: Call, caller: Caller) -> None:
@@ -190,7 +193,7 @@ class WalletDesk:
         for _ in range(MOST_TURNS):
             call, answer = await self._decide_in_time(call, caller)
             if not isinstance(answer, Ask):
-                caller.answer(answer)
+                caller.answer(await self._with_current_balance(call, answer, caller))
                 return
             if answer.outcomes is not None or answer.error is not None:
                 await self._deliver(answer, caller)
@@ -226,26 +229,26 @@ class WalletDesk:
         return Unknown(word.reason) if isinstance(word, NotApplied) else word
 
     async def _deliver(self, decided: Ask, caller: Caller) -> None:
-        """Bring to the wallet what is booked, in order; the answer waits for it as long as its caller does."""
+        """Bring to the wallet what is booked, in order; the answer waits for it as long as its caller does.
+
+        What the wallet says of the balance is recorded before it is told, so that a repeat gets the same.
+        """
         caller.fallback = decided
-        outcomes = decided.outcomes
-        told: list[tuple[WalletCall, Word]] = []
         is_through = True
         for sending in decided.sendings:
             word: Word = NotApplied(BEHIND)
             if is_through:
                 word = await self._ask(sending, time.monotonic() + self._timeout_s)
             is_through = is_through and isinstance(word, Approved | Refused)
-            if isinstance(word, Approved) and outcomes is not None:
-                outcomes = _with_balance(outcomes, sending.call, word)
-            told.append((sending.call, word))
-        is_awaited = not caller.is_gone
-        caller.answer_as_decided(structs.replace(decided, outcomes=outcomes))
-        for made, word in told:
-            await self.tell(made, word, is_awaited=is_awaited)
+            is_awaited = not caller.is_gone
+            told = await self.tell(sending.call, word, is_awaited=is_awaited)
+            if told.balance is not None and is_awaited:
+                decided = _with_balance(decided, sending.call, told.balance)
+                caller.fallback = decided
+        caller.answer_as_decided(decided)
 
-    async def tell(self, made: WalletCall, word: Word, *, is_awaited: bool = False) -> None:
-        """Have an answer recorded that no booking waits for."""
+    async def tell(self, made: WalletCall, word: Word, *, is_awaited: bool = False) -> Outcome:
+        """Have an answer recorded that no booking waits for; what the player is told to have now, if it says so."""
         command = TellWallet(
             wallet_call_id=made.id,
             player_id=made.player_id,
@@ -262,7 +265,9 @@ class WalletDesk:
             actions=(command,),
             time_source=OURS,
         )
-        await self._decide(call)
+        answer = await self._decide(call)
+        assert not isinstance(answer, Ask), "what is told asks nothing"  # noqa: S101 (narrowing)
+        return answer[0]
 
     async def _pass_by(self, call: Call, ends_at_s: float) -> tuple[Outcome, ...]:
         """A call that moves nothing. A session begins only where the wallet says what the player has."""
@@ -276,8 +281,26 @@ class WalletDesk:
             return answer
         return tuple([await self._with_live_balance(call, outcome, ends_at_s) for outcome in answer])
 
+    async def _with_current_balance(
+        self, call: Call, outcomes: tuple[Outcome, ...], caller: Caller
+    ) -> tuple[Outcome, ...]:
+        """A repeat shows what the player has now, for protocols that tell it; else what the wallet told last."""
+        asset = next((one.asset for one in outcomes if one.current_balance is not None), None)
+        if asset is None or call.is_wallet_away or caller.is_gone:
+            return outcomes
+        ends_at_s = min(caller.ends_at_s, time.monotonic() + self._timeout_s)
+        said = await self.wallet.load_balance(
+            call.player_id, asset, correlation_id=call.correlation_id, ends_at_s=ends_at_s
+        )
+        if not isinstance(said, Balance):
+            return outcomes
+        return tuple(
+            structs.replace(one, current_balance=said.amount) if one.current_balance is not None else one
+            for one in outcomes
+        )
+
     async def _with_live_balance(self, call: Call, outcome: Outcome, ends_at_s: float) -> Outcome:
-        if outcome.asset is None or outcome.balance is None:
+        if outcome.asset is None or outcome.balance is None or outcome.current_balance is not None:
             return outcome
         balance = await self._load_balance(call, outcome.asset, ends_at_s)
         return structs.replace(outcome, balance=balance)
@@ -299,8 +322,11 @@ class WalletDesk:
         raise CroupierError(WALLET_UNAVAILABLE, detail, reason=said.reason, retry_after_s=1)
 
 
-def _with_balance(outcomes: tuple[Outcome, ...], made: WalletCall, word: Approved) -> tuple[Outcome, ...]:
-    return tuple(
-        structs.replace(outcome, balance=word.balance) if outcome.reference == made.reference else outcome
-        for outcome in outcomes
+def _with_balance(decided: Ask, made: WalletCall, balance: int) -> Ask:
+    if decided.outcomes is None:
+        return decided
+    outcomes = tuple(
+        structs.replace(outcome, balance=balance) if outcome.reference == made.reference else outcome
+        for outcome in decided.outcomes
     )
+    return structs.replace(decided, outcomes=outcomes)

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar, assert_never
 
 from msgspec import Struct
 
@@ -70,6 +70,7 @@ UNKNOWN: Final = "unknown"
 GIVEN_UP: Final = "given_up"
 FAIR_WAIT_S: Final = 1.0
 """A wallet has so long by the contract: silence after less says nothing about it."""
+NO_TIME_S: Final = 0.0
 PAGE_S: Final = 30.0
 PAGE_ATTEMPTS: Final = 3
 _JITTER: Final = random.Random()  # noqa: S311 (spreads retries, guards nothing)
@@ -185,7 +186,7 @@ class RemoteWallet:
     async def ask_status(self, order: WalletOrder, *, ends_at_s: float) -> Word:
         """What became of a movement: approved, refused, not applied (`not_found`), or unknown."""
         question = _Question("status", STATUS, render_status(order), order.correlation_id)
-        ends_at_s = self._end_of(ends_at_s)
+        ends_at_s = self._earlier_end_s(ends_at_s)
         heard = await self._guard(
             STATUS_ENDPOINT,
             ends_at_s,
@@ -201,7 +202,7 @@ class RemoteWallet:
     ) -> Balance | Refused | Unknown:
         """What a player has in an asset; refused when the wallet knows no such player or asset."""
         question = _Question("balance", BALANCE, render_balance(player_id, asset), correlation_id)
-        ends_at_s = self._end_of(ends_at_s)
+        ends_at_s = self._earlier_end_s(ends_at_s)
         heard = await self._guard(
             BALANCE_ENDPOINT,
             ends_at_s,
@@ -291,12 +292,12 @@ class RemoteWallet:
         return plan_pause(sent, asked_s, left_s=left_s, settings=retries, chance=_JITTER.random())
 
     async def _attempt(self, order: WalletOrder, ends_at_s: float) -> Heard[Word]:
-        ends_at_s = self._end_of(ends_at_s)
+        ends_at_s = self._earlier_end_s(ends_at_s)
         return await self._guard(
             ENDPOINTS[order.operation], ends_at_s, lambda: self._deliver(order, ends_at_s)
         )
 
-    def _end_of(self, ends_at_s: float) -> float:
+    def _earlier_end_s(self, ends_at_s: float) -> float:
         return min(ends_at_s, time.monotonic() + self._settings.timeout_s)
 
     async def _guard(
@@ -325,7 +326,7 @@ class RemoteWallet:
         if not isinstance(came, Turn):
             return came
         if came is not Turn.YOURS:
-            return _not_through(came), 0.0
+            return _not_through(came), NO_TIME_S
         question = _Question(order.operation.value, PATHS[order.operation], body, order.correlation_id, 1)
         try:
             heard, took_s = await self._send(
@@ -342,7 +343,7 @@ class RemoteWallet:
         came = await self._gate.pass_through(None, size=0, ends_at_s=ends_at_s)
         if came is not Turn.YOURS:
             assert isinstance(came, Turn), "only movements are carried"  # noqa: S101 (narrowing)
-            return _not_through(came), 0.0
+            return _not_through(came), NO_TIME_S
         try:
             heard, took_s = await self._send(question, read, ends_at_s)
         finally:
@@ -423,8 +424,10 @@ def _not_through(turn: Turn) -> Heard[NotApplied | Unknown]:
             return Heard(word=NotApplied(TOO_MANY_WAITING), has_failed=None)
         case Turn.LATE_UNDERWAY:
             return Heard(word=Unknown(TIMEOUT), has_failed=None)
-        case _:
+        case Turn.LATE | Turn.YOURS:
             return Heard(word=NotApplied(NO_CONNECTION), has_failed=None)
+        case _:
+            assert_never(turn)
 
 
 def _lost(came: Lost, *, is_fair: bool) -> Heard[NotApplied | Unknown]:
@@ -436,18 +439,16 @@ def _lost(came: Lost, *, is_fair: bool) -> Heard[NotApplied | Unknown]:
     return Heard(word=NotApplied(came.reason), has_failed=has_failed, may_pass=may_pass)
 
 
+_WORDS: Final[dict[type, str]] = {
+    Approved: "approved",
+    Refused: "refused",
+    NotApplied: "not_applied",
+    Unknown: UNKNOWN,
+}
+
+
 def _outcome_of(heard: tuple[Heard[T], ...]) -> str:
     """One of few words for what a request came to; a batch has its own."""
     if len(heard) > 1:
         return ANSWERED if all(one.fits for one in heard) else UNKNOWN
-    match heard[0].word:
-        case Approved():
-            return "approved"
-        case Refused():
-            return "refused"
-        case NotApplied():
-            return "not_applied"
-        case Unknown():
-            return UNKNOWN
-        case _:
-            return ANSWERED
+    return _WORDS.get(type(heard[0].word), ANSWERED)

@@ -97,8 +97,8 @@ CREATE UNIQUE INDEX wallet_call_once ON wallet_call (provider, reference) WHERE 
 CREATE INDEX wallet_call_open ON wallet_call (bucket, player_id, id) WHERE settled_at IS NULL;
 
 -- name: create_wallet_call_due
--- What is looked at next.
-CREATE INDEX wallet_call_due ON wallet_call (next_at) WHERE settled_at IS NULL;
+-- What is looked at next: the open ones, said in a way that no look-up of a player's open calls can take for its own.
+CREATE INDEX wallet_call_due ON wallet_call (next_at) WHERE next_at IS NOT NULL;
 
 -- name: create_wallet_call_late
 -- Bets that were approved too late for their provider, until somebody has looked whether it came back for them.
@@ -174,13 +174,14 @@ CREATE TYPE wallet_call_row AS (
 );
 
 -- name: create_told_row
--- What the wallet said last that a player has.
+-- What a player is told to have, and what of it is booked and was not sent to the operator's wallet yet.
 CREATE TYPE told_row AS (
     bucket smallint,
     owner text,
     asset text,
     fund text,
-    told text
+    told text,
+    pending text
 );
 
 -- name: create_wallet_call_of
@@ -220,27 +221,35 @@ BEGIN
 END $$;
 
 -- name: create_load_told
--- What the operator's wallet said last that these players have. Called beside `load_facts`, like the others.
+-- What these players are told to have, and what of it was not sent yet. Called beside `load_facts`, like the others.
+-- `OFFSET 0` keeps the look-up one for each player: joined, it may become a walk through everybody's wallets.
 CREATE FUNCTION load_told(p_owners owner_key[]) RETURNS told_row[] LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     found told_row[];
 BEGIN
-    SELECT array_agg(ROW(a.bucket, a.owner, a.asset, a.fund, a.told::text)::told_row) INTO found
+    SELECT array_agg(ROW(a.bucket, a.owner, a.asset, a.fund, a.told::text, (
+               SELECT coalesce(sum(w.amount), 0) FROM wallet_call w
+                WHERE w.bucket = a.bucket AND w.player_id = a.owner AND w.asset = a.asset AND w.settled_at IS NULL
+                  AND w.state = 'queued' AND w.booked = 'before')::text)::told_row) INTO found
       FROM unnest(p_owners) k CROSS JOIN LATERAL (
         SELECT x.* FROM account x
-         WHERE x.bucket = k.bucket AND x.owner = k.owner AND x.kind = 'player_wallet' AND x.told IS NOT NULL) a;
+         WHERE x.bucket = k.bucket AND x.owner = k.owner AND x.kind = 'player_wallet' AND x.told IS NOT NULL
+         OFFSET 0) a;
     RETURN found;
 END $$;
 
 -- name: create_write_wallet
 -- Writes what is asked of the wallet and what it said. No rule lives here. An answer that its provider has not had yet
--- shows the balance that came with the wallet's.
+-- shows the balance that came with the wallet's. Balances are upserted, and outcomes taken one by one, for the reason that
+-- states are in `write_effects`: joined, they may become walks through everybody's.
 CREATE FUNCTION write_wallet(
     p_calls    wallet_call_row[],
     p_told     told_row[],
     p_balances reference_row[],
     p_now      timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    cleared wallet_call_row;
 BEGIN
     INSERT INTO wallet_call AS w (bucket, id, player_id, asset, operation, amount, action, kind, provider, reference,
         target_reference, target_id, if_spent, session_id, round_id, game_id, occurred_at, correlation_id, booked,
@@ -258,15 +267,18 @@ BEGIN
            balance = excluded.balance, wallet_reference = excluded.wallet_reference, is_late = excluded.is_late,
            is_overdue = excluded.is_overdue;
 
-    UPDATE unknown_outcome u SET resolved_at = p_now, resolution = c.state, next_probe_at = NULL
-      FROM unnest(p_calls) c
-     WHERE c.settled_at IS NOT NULL AND u.bucket = c.bucket AND u.provider = c.provider AND u.kind = 'wallet'
-       AND u.subject = 'wtx_' || translate(c.id::text, '-', '') AND u.resolved_at IS NULL;
+    -- What is settled by the first answer was never unknown.
+    FOR cleared IN SELECT c.* FROM unnest(p_calls) c
+                    WHERE c.settled_at IS NOT NULL AND (c.attempts > 1 OR c.state = 'undone') LOOP
+        UPDATE unknown_outcome u SET resolved_at = p_now, resolution = cleared.state, next_probe_at = NULL
+         WHERE u.bucket = cleared.bucket AND u.provider = cleared.provider AND u.kind = 'wallet'
+           AND u.subject = 'wtx_' || translate(cleared.id::text, '-', '') AND u.resolved_at IS NULL;
+    END LOOP;
 
     IF cardinality(p_told) > 0 THEN
-        UPDATE account a SET told = t.told::numeric FROM unnest(p_told) t
-         WHERE a.bucket = t.bucket AND a.owner = t.owner AND a.kind = 'player_wallet' AND a.asset = t.asset
-           AND a.fund = t.fund;
+        INSERT INTO account AS a (bucket, owner, kind, asset, fund, balance, told)
+        SELECT t.bucket, t.owner, 'player_wallet', t.asset, t.fund, 0, t.told::numeric FROM unnest(p_told) t
+        ON CONFLICT (bucket, owner, kind, asset, fund) DO UPDATE SET told = excluded.told;
     END IF;
 
     IF cardinality(p_balances) > 0 THEN

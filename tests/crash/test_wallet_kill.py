@@ -1,0 +1,158 @@
+"""`kill -9` of workers and PostgreSQL while the operator's wallet is asked and misbehaves (K6, I1-I6, FT1, FT6)."""
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from crash_books import read_book, require_all_final, require_everything_acknowledged, require_sound_books
+from crash_load import ASSET, DEPOSIT, CrashLoad
+from crash_site import CrashSite, until
+from test_kill import kill_database, kill_worker, progress
+
+from croupier.demo.platform import Platform
+from croupier.demo.wallet_service import WalletOrder, WalletService, wallet_process
+from croupier.runtime.database import ensure_database
+from croupier.runtime.embedded import EmbeddedServer
+from croupier_signing import random_token
+
+WORKER_KILLS = 10
+DATABASE_KILLS = 2
+OUTAGES = 2
+SETTLED_S = 120.0
+HONEST_FAULTS = {
+    "commit_then_drop": 4,
+    "drop": 3,
+    "late": 1,
+    "late_before": 1,
+    "garbage": 3,
+    "status_500": 3,
+    "unavailable": 3,
+    "wrong_reference": 1,
+    "wrong_amount": 1,
+    "wrong_player": 1,
+    "wrong_asset": 1,
+}
+"""What a wallet does to its replies while its books are right, in percent of its calls."""
+
+
+class WalletLoad(CrashLoad):
+    """Players whose money is at the operator's own wallet."""
+
+    def __init__(self, site: CrashSite, wallet: WalletService, *, players: int) -> None:
+        super().__init__(site, players=players)
+        self._wallet = wallet
+
+    async def _deposit(self, platform: Platform, player: str, which: str) -> None:
+        await self._wallet.deposit(player, ASSET, DEPOSIT, f"{which}-{player}")
+        self.deposited[player] += DEPOSIT
+
+
+def write_key(folder: Path) -> Path:
+    """A key that only its owner reads."""
+    key = folder / "wallet.key"
+    key.touch(mode=0o600)
+    key.write_text(random_token())
+    return key
+
+
+@contextlib.asynccontextmanager
+async def own_wallet(site: CrashSite) -> AsyncIterator[WalletService]:
+    """The reference wallet beside the site, which is configured to ask it."""
+    key = write_key(site.folder)
+    async with EmbeddedServer(site.folder / "wallet") as server:
+        url = await ensure_database(server.url(), "wallet")
+        order = WalletOrder(database_url=url, secret=f"file:{key}", latency_ms=15, seed="1")
+        async with wallet_process(order) as wallet:
+            text = site.config_path.read_text()
+            section = (
+                f'\n[wallet]\nmode = "remote"\nurl = "{wallet.url}"\nsecret = "file:{key}"\ntimeout = "1s"\n'
+            )
+            site.config_path.write_text(text + section)
+            yield wallet
+
+
+async def test_books_and_wallet_agree_after_workers_and_database_were_killed_in_the_middle(
+    site: CrashSite,
+) -> None:
+    seed = int(os.environ.get("CROUPIER_CRASH_SEED", "0")) or secrets.randbits(32)
+    print(f"CROUPIER_CRASH_SEED={seed} repeats this schedule")
+    source = random.Random(seed)
+    async with own_wallet(site) as wallet:
+        await site.serve()
+        await wallet.control(faults=HONEST_FAULTS, late_ms=1_500, seed=str(seed))
+        async with site.sandbox_process(seed=seed), WalletLoad(site, wallet, players=8) as load:
+            load.start()
+            done = await wreak_havoc(site, load, wallet, source)
+            await wallet.control(reset=True)
+            await load.stop()
+            book = await read_book(load.http, site.sandbox)
+            connection = await site.connect()
+            try:
+                await until(lambda: is_settled(connection), "the wallet is settled with", within_s=SETTLED_S)
+                await require_sound_books(connection)
+                await require_everything_acknowledged(connection, book)
+                await require_agreement(connection, wallet, load.deposited)
+                await require_all_final(connection)
+                calls = await connection.fetch(
+                    "SELECT state, count(*) AS calls, max(attempts) AS most FROM wallet_call GROUP BY state"
+                )
+            finally:
+                await connection.close()
+    assert done == {"worker": WORKER_KILLS, "database": DATABASE_KILLS, "outage": OUTAGES}
+    assert len(book) > 300, "there was load"
+    assert max(row["most"] for row in calls) > 1, "some answers were lost"
+    faults = [fault for report in load.reports for fault in report["wrong"]]
+    assert faults == [], "every repeat equalled its original, every attack got its refusal"
+
+
+async def wreak_havoc(
+    site: CrashSite, load: CrashLoad, wallet: WalletService, source: random.Random
+) -> Counter[str]:
+    """Kill in random order, each time after a random number of further acknowledgements."""
+    plan = ["worker"] * WORKER_KILLS + ["database"] * DATABASE_KILLS + ["outage"] * OUTAGES
+    source.shuffle(plan)
+    done: Counter[str] = Counter()
+    for what in plan:
+        await progress(load, source.randint(10, 30), f"load after {dict(done)}")
+        if what == "database":
+            await kill_database(site)
+        elif what == "worker":
+            await kill_worker(site, source)
+        else:
+            await wallet.control(is_down=True)
+            await asyncio.sleep(source.uniform(0.5, 2.0))  # The outage itself: its length is the fault.
+            await wallet.control(is_down=False)
+        done[what] += 1
+    await progress(load, 20, f"load after the last of {dict(done)}")
+    return done
+
+
+async def is_settled(connection: Any) -> bool:
+    """Whether nothing is under way with the wallet."""
+    return bool(await connection.fetchval("SELECT count(*) FROM wallet_call WHERE settled_at IS NULL") == 0)
+
+
+async def require_agreement(connection: Any, wallet: WalletService, deposited: Counter[str]) -> None:
+    """I6: what flowed through every mirror is what the wallet moved, and the player has it, movement by movement."""
+    rows = await connection.fetch(
+        "SELECT owner, balance::text AS flowed FROM account WHERE is_mirror AND kind = 'player_wallet'"
+    )
+    flowed = {row["owner"]: int(row["flowed"]) for row in rows}
+    moved: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+    for movement in await wallet.book():
+        if movement["reference"].startswith("wtx_"):
+            moved[movement["player_id"]] += int(movement["change"])
+            seen[movement["reference"]] += 1
+    assert {player: amount for player, amount in flowed.items() if amount} == {
+        player: amount for player, amount in moved.items() if amount
+    }
+    assert max(seen.values()) == 1
+    for player, amount in deposited.items():
+        assert await wallet.balance(player, ASSET) == amount + flowed.get(player, 0), player
