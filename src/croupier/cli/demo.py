@@ -14,16 +14,23 @@ from rich.console import Console
 
 from croupier.cli.output import EXIT_INVARIANT, CommandFailed
 from croupier.demo.folder import prepare_folder
+from croupier.demo.own_wallet import own_wallet
 from croupier.demo.platform import PlatformError
 from croupier.demo.run import Demo, write_summary
-from croupier.demo.settings import DemoSettings
+from croupier.demo.settings import DemoSettings, WalletMode
 from croupier.demo.studio import DemoFailed
 from croupier.demo.summary import is_held, tell
 from croupier.runtime.config.starter import CONFIG_NAME
 from croupier.runtime.supervisor import NotReady
 from croupier.telemetry.logs import set_up_logs
 
-FOLDER: Final = Path(".croupier/demo")
+FOLDERS: Final = {
+    WalletMode.BUILTIN: Path(".croupier/demo"),
+    WalletMode.REMOTE: Path(".croupier/demo-remote-wallet"),
+}
+"""Books of one mode are never used for the other."""
+_NOT_YET: Final = {WalletMode.BUILTIN: None, WalletMode.REMOTE: "http://127.0.0.1:8703"}
+"""Where the wallet stands in the configuration until it has a port."""
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +46,12 @@ def demo(
     rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Rounds of each player.")] = 40,
     seed: Annotated[int, typer.Option(help="Decides every random choice.")] = 1,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Gateway processes.")] = 2,
+    wallet: Annotated[
+        WalletMode,
+        typer.Option(
+            help="Who keeps the players' money; `remote`: a wallet of the operator's, which misbehaves."
+        ),
+    ] = WalletMode.BUILTIN,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the summary there too.")
     ] = None,
@@ -47,7 +60,7 @@ def demo(
 
     Example: croupier demo --once --players 50 --rounds 40 --json out.json
     """
-    settings = DemoSettings(players=players, rounds=rounds, seed=seed, workers=workers)
+    settings = DemoSettings(players=players, rounds=rounds, seed=seed, workers=workers, wallet=wallet)
     try:
         held = uvloop.run(_demo(settings, json, is_once=once))
     except (NotReady, DemoFailed, PlatformError) as error:
@@ -60,24 +73,35 @@ async def _demo(settings: DemoSettings, json_path: Path | None, *, is_once: bool
     console = Console()
     # Refusals are the point of the demo; its summary counts them, and a worker's log need not.
     os.environ["CROUPIER_TELEMETRY_LOG_LEVEL"] = "error"
-    config = prepare_folder(FOLDER, os.environ)
-    set_up_logs(log_format="console", level="info", file=(FOLDER / "demo.log").open("w"))
-    demonstration = Demo(config, FOLDER, settings, console)
-    supervisor = demonstration.deployment.supervisor
+    folder = FOLDERS[settings.wallet]
+    config = prepare_folder(folder, os.environ, wallet_url=_NOT_YET[settings.wallet])
+    set_up_logs(log_format="console", level="info", file=(folder / "demo.log").open("w"))
     console.print(f"starting PostgreSQL, {settings.workers} gateway processes and the sandbox provider")
+    async with own_wallet(config, folder, settings) as wallet:
+        if wallet is not None:
+            console.print(f"the operator's own wallet keeps the players' money, at {wallet.url}")
+            config = prepare_folder(folder, os.environ, wallet_url=wallet.url)
+        return await _play(
+            Demo(config, folder, settings, console, wallet), console, json_path, is_once=is_once
+        )
+
+
+async def _play(demonstration: Demo, console: Console, json_path: Path | None, *, is_once: bool) -> bool:
+    supervisor = demonstration.deployment.supervisor
     await demonstration.forget_earlier_run()
     serving = asyncio.create_task(supervisor.run())
     try:
         await _until_ready(serving, supervisor.is_ready)
         summary = await demonstration.play()
-        tell(summary, config.asset_registry(), console)
+        tell(summary, demonstration.assets, console)
         if json_path is not None:
             write_summary(json_path, summary)
             console.print(f"\nthe same as JSON: {json_path}")
         if not is_once:
             console.print(f"\nthe console is at {demonstration.console_url}; Ctrl-C ends everything")
             console.print(
-                f"look around in another shell: croupier --config {FOLDER / CONFIG_NAME} session list"
+                "look around in another shell: croupier --config "
+                f"{demonstration.folder / CONFIG_NAME} session list"
             )
             await serving
         return is_held(summary)

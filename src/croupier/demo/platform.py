@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import aiohttp
 
@@ -18,7 +18,9 @@ class PlatformError(Exception):
 
 
 class Platform:
-    """A client of the operator API that repeats, with the same key, what may be repeated."""
+    """A client of the operator API that repeats, with the same key, what may be repeated, so many times."""
+
+    tries: ClassVar[int] = TRIES
 
     def __init__(self, base_url: str, token: str) -> None:
         self._base_url = base_url
@@ -77,7 +79,7 @@ class Platform:
     ) -> dict[str, Any]:
         assert self._http is not None, "use the platform as a context manager"  # noqa: S101 (narrowing)
         said = "no answer"
-        for _ in range(TRIES):
+        for _ in range(self.tries):
             try:
                 async with self._http.request(
                     method, self._base_url + path, json=body, headers=headers
@@ -91,4 +93,4 @@ class Platform:
             except (aiohttp.ClientError, TimeoutError) as error:
                 said = repr(error)
             await asyncio.sleep(WAIT_S)
-        raise PlatformError(f"{method} {path} still fails after {TRIES} tries: {said}")
+        raise PlatformError(f"{method} {path} still fails after {self.tries} tries: {said}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -16,6 +16,7 @@ from croupier.demo.door import Door
 from croupier.demo.inbox import Replayed
 from croupier.demo.reading_along import ReadingAlong
 from croupier.demo.rollout import Rolled
+from croupier.demo.wallet_proofs import WalletEvidence
 from croupier.ids import JOURNAL, parse_id
 from croupier.runtime.statements import load_statements
 from croupier.settlement.audit import LedgerReport, ReplayReport
@@ -60,7 +61,7 @@ class Webhooks(Struct, frozen=True, kw_only=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """Everything the verdicts are made from."""
+    """Everything the verdicts are made from; `wallet` where the operator's is the one."""
 
     ledger: LedgerReport
     replay: ReplayReport
@@ -80,12 +81,14 @@ class Evidence(Struct, frozen=True, kw_only=True):
     door: Door
     rolled: Rolled
     reading: ReadingAlong
+    wallet: WalletEvidence | None = None
 
 
 def judge(evidence: Evidence) -> dict[str, str]:
     """A verdict on each invariant the demo can speak about: `held`, or `broken: ` and why."""
     checks, webhooks, again = evidence.ledger.invariants(), evidence.webhooks, evidence.replay_of_webhooks
     lost = sum(abs(count - evidence.refused.get(kind, 0)) for kind, count in evidence.planted.items())
+    waiting = 0 if evidence.wallet is None else evidence.wallet.waiting
     unfinished = sum(
         count for state, count in evidence.sessions.items() if state not in ("settled", "cancelled", "failed")
     )
@@ -118,6 +121,7 @@ def judge(evidence: Evidence) -> dict[str, str]:
             len(evidence.door.faults),
             "; ".join(evidence.door.faults),
         ),
+        **({} if evidence.wallet is None else {"I6": _judge_wallet(checks.get("I6", HELD), evidence.wallet)}),
         "I7": _worse(
             _verdict(evidence.unexpected, f"{evidence.unexpected} decisions the order rules do not allow"),
             not again.is_proven or not again.digest_equal,
@@ -126,14 +130,23 @@ def judge(evidence: Evidence) -> dict[str, str]:
         "I8": _verdict(lost, f"{lost} attacks did not get the refusal they are owed"),
         "I10": _worse(
             checks.get("I10", HELD),
-            unfinished + evidence.unresolved + webhooks.undelivered + webhooks.pending,
-            f"{unfinished} sessions, {evidence.unresolved} calls and "
+            unfinished + evidence.unresolved + waiting + webhooks.undelivered + webhooks.pending,
+            f"{unfinished} sessions, {evidence.unresolved + waiting} calls and "
             f"{webhooks.undelivered + webhooks.pending} webhooks are open",
         ),
         "I12": _verdict(
             *_counted(evidence.brownout.faults + evidence.rolled.faults + evidence.reading.faults)
         ),
     }
+
+
+def _judge_wallet(verdict: str, wallet: WalletEvidence) -> str:
+    """Whether wallet and books agree; whatever an honest wallet does, nobody has to look into it."""
+    differences, breaks = wallet.faults_of_agreement, sum(wallet.breaks.values())
+    verdict = _worse(verdict, len(differences), "; ".join(differences[:3]))
+    return _worse(
+        verdict, breaks, f"{breaks} findings about a wallet that is honest: {', '.join(wallet.breaks)}"
+    )
 
 
 def _counted(faults: tuple[str, ...]) -> tuple[int, str]:
@@ -200,12 +213,16 @@ class Wallets:
         for entry in page:
             self._expected[(entry["player_id"], entry["asset"])] += int(entry["effect"])
 
-    async def find_wrong(self, connection: asyncpg.Connection) -> list[str]:
-        """The wallets that hold something else, as `player/asset` (I3)."""
+    async def find_wrong(
+        self, connection: asyncpg.Connection, *, elsewhere: Mapping[tuple[str, str], int] | None = None
+    ) -> list[str]:
+        """The wallets that hold something else, as `player/asset` (I3); `elsewhere` is what our books never saw."""
         rows = await connection.fetch(_SQL["player_balances"].sql)
-        held = {(row["owner"], row["asset"]): int(row["balance"]) for row in rows}
+        held = Counter({(row["owner"], row["asset"]): int(row["balance"]) for row in rows})
+        for purse, amount in (elsewhere or {}).items():
+            held[purse] += amount
         owners = sorted(self._expected.keys() | held.keys())
-        return [f"{owner[0]}/{owner[1]}" for owner in owners if held.get(owner, 0) != self._expected[owner]]
+        return [f"{owner[0]}/{owner[1]}" for owner in owners if held[owner] != self._expected[owner]]
 
 
 def _agrees(entry: dict[str, Any], row: Any) -> bool:

@@ -18,6 +18,7 @@ from croupier.demo.brownout import brown_out, choose_sick
 from croupier.demo.door import try_the_door
 from croupier.demo.inbox import Inbox
 from croupier.demo.outage import count_webhooks, weather
+from croupier.demo.own_wallet import WalletPlatform
 from croupier.demo.platform import Platform
 from croupier.demo.play import Play
 from croupier.demo.proofs import (
@@ -34,6 +35,9 @@ from croupier.demo.rollout import roll_out
 from croupier.demo.settings import NATIVE, SUCCESSOR, DemoSettings
 from croupier.demo.studio import Studio, sandbox_process
 from croupier.demo.summary import build_summary, merge_counts
+from croupier.demo.wallet_proofs import WalletEvidence, load_wallet_evidence, wait_settled
+from croupier.demo.wallet_service import WalletService
+from croupier.demo.wallet_trouble import WalletTrouble
 from croupier.runtime.config import Config
 from croupier.runtime.config.starter import CONFIG_NAME, KEYS_FOLDER
 from croupier.runtime.database import connect_app, connect_owner
@@ -48,16 +52,26 @@ MOST_EXAMPLES: Final = 10
 
 
 class Demo:
-    """One demo in one folder."""
+    """One demo in one folder; with a wallet, the operator's, that keeps the players' money."""
 
-    def __init__(self, config: Config, folder: Path, settings: DemoSettings, console: Console) -> None:
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        settings: DemoSettings,
+        console: Console,
+        wallet: WalletService | None = None,
+    ) -> None:
         self._config = config
-        self._folder = folder
+        self.folder = folder
+        self.assets = config.asset_registry()
         self._settings = settings
         self._console = console
+        self._wallet = wallet
         self._run = os.urandom(3).hex()
         self._crashes = 0
-        self._going_dark: asyncio.Task[None] | None = None
+        self._is_half_over = False
+        self._half_way: list[asyncio.Task[None]] = []
         self._gateway = f"http://{config.http.public}"
         self._sandbox = f"http://{config.sandbox.listen}"
         self.console_url = f"http://{config.http.admin}"
@@ -65,17 +79,18 @@ class Demo:
 
     async def play(self) -> dict[str, Any]:
         """Play, judge, and return the summary. The deployment must be running."""
-        token = (self._folder / KEYS_FOLDER / "operator.key").read_text().strip()
+        token = (self.folder / KEYS_FOLDER / "operator.key").read_text().strip()
         async with (
-            sandbox_process(self._config, self._folder, self._settings),
-            Platform(self._gateway, token) as platform,
+            sandbox_process(self._config, self.folder, self._settings),
+            self._open_platform(token) as platform,
             aiohttp.ClientSession() as http,
         ):
             studio = Studio(self._sandbox, http)
+            trouble = self._prepare_trouble(platform)
             started = time.monotonic()
-            play = await self._play_with_progress(platform, studio)
+            play = await self._play_with_progress(platform, studio, trouble)
             played_s = time.monotonic() - started
-            evidence = await self._gather(play, platform, studio, http)
+            evidence = await self._gather(play, platform, studio, http, trouble)
         summary = build_summary(
             self._settings,
             play.reports,
@@ -99,7 +114,27 @@ class Demo:
             finally:
                 await connection.close()
 
-    async def _play_with_progress(self, platform: Platform, studio: Studio) -> Play:
+    def _open_platform(self, token: str) -> Platform:
+        if self._wallet is None:
+            return Platform(self._gateway, token)
+        return WalletPlatform(self._gateway, token, self._wallet)
+
+    def _prepare_trouble(self, platform: Platform) -> WalletTrouble | None:
+        if self._wallet is None or not isinstance(platform, WalletPlatform):
+            return None
+        return WalletTrouble(
+            self._wallet,
+            platform,
+            database_url=self.deployment.supervisor.database_url,
+            metrics_url=f"{self.console_url}/metrics",
+            run=self._run,
+            seed=self._settings.seed,
+            tell=self._console.print,
+        )
+
+    async def _play_with_progress(
+        self, platform: Platform, studio: Studio, trouble: WalletTrouble | None
+    ) -> Play:
         total = self._settings.players * self._settings.rounds
         columns = (
             TextColumn("playing"),
@@ -116,16 +151,31 @@ class Demo:
                 nonlocal done
                 done += rounds
                 bar.advance(task, rounds)
-                if self._crashes == 0 and done * 2 >= total:
-                    self._kill_a_worker()
-                    self._console.print(f"{NATIVE.id} goes dark: what follows a bet is held back")
-                    self._going_dark = asyncio.create_task(studio.go_dark())
+                if trouble is not None and done * 3 >= total:
+                    trouble.go_away()
+                if not self._is_half_over and done * 2 >= total:
+                    self._is_half_over = True
+                    self._begin_second_half(studio, trouble)
 
+            if trouble is not None:
+                await trouble.begin()
             play = Play(self._settings, platform, self._run, advance)
             await play.run()
-        if self._going_dark is not None:
-            await self._going_dark
+        await asyncio.gather(*self._half_way)
         return play
+
+    def _begin_second_half(self, studio: Studio, trouble: WalletTrouble | None) -> None:
+        if trouble is None:
+            self._kill_a_worker()
+        else:
+            self._half_way.append(asyncio.create_task(self._kill_while_asked(trouble)))
+        self._console.print(f"{NATIVE.id} goes dark: what follows a bet is held back")
+        self._half_way.append(asyncio.create_task(studio.go_dark()))
+
+    async def _kill_while_asked(self, trouble: WalletTrouble) -> None:
+        await trouble.until_asked()
+        self._kill_a_worker()
+        await trouble.be_quick()
 
     def _kill_a_worker(self) -> None:
         """SIGKILL, half way: the supervisor starts another one, and the sandbox repeats what was not answered."""
@@ -136,13 +186,20 @@ class Demo:
             os.kill(worker.pid, signal.SIGKILL)
 
     async def _gather(
-        self, play: Play, platform: Platform, studio: Studio, http: aiohttp.ClientSession
+        self,
+        play: Play,
+        platform: Platform,
+        studio: Studio,
+        http: aiohttp.ClientSession,
+        trouble: WalletTrouble | None,
     ) -> Evidence:
         connection = await connect_app(self.deployment.supervisor.database_url)
         try:
-            inbox = Inbox(connection, self._folder / CONFIG_NAME)
+            inbox = Inbox(connection, self.folder / CONFIG_NAME)
             self._console.print(f"{NATIVE.id} is back: its webhooks arrive all at once")
             storm = await weather(connection, studio, inbox, seed=self._settings.seed)
+            if trouble is not None:
+                await trouble.calm()
             self._console.print(f"{choose_sick().id} opens no games for a while")
             brownout = await brown_out(platform, studio, connection, self._run)
             self._console.print(
@@ -150,20 +207,22 @@ class Demo:
             )
             rolled = await roll_out(platform, connection, self._run)
             reading = await read_along(
-                platform, Caller(http, self._gateway, self._folder), connection, self._run
+                platform, Caller(http, self._gateway, self.folder), connection, self._run
             )
             play.wallets.add_deposit(reading.left.player_id, reading.left.asset, reading.left.amount)
             self._console.print("players who may not play try to open games")
             door = await try_the_door(platform, connection, self._run)
             unresolved = await studio.settle_unresolved()
             sessions = await self._wait_final(connection)
+            if trouble is not None:
+                await wait_settled(connection)
             self._console.print("redriving dead letters, replaying every webhook")
             await inbox.drain()
             redriven = await inbox.redrive(NATIVE.id)
             replayed = await inbox.replay()
             await inbox.drain()
             webhooks = await count_webhooks(studio, inbox, storm, redriven=redriven)
-            acknowledged, unaccounted = await self._account_for_all(http, connection, play)
+            acknowledged, unaccounted = await self._account_for_all(http, connection, play, platform)
             return Evidence(
                 ledger=await check_ledger(connection),
                 replay=await replay_sessions(connection),
@@ -183,12 +242,13 @@ class Demo:
                 door=door,
                 rolled=rolled,
                 reading=reading,
+                wallet=await self._judge_wallet(connection, platform, trouble),
             )
         finally:
             await connection.close()
 
     async def _account_for_all(
-        self, http: aiohttp.ClientSession, connection: Any, play: Play
+        self, http: aiohttp.ClientSession, connection: Any, play: Play, platform: Platform
     ) -> tuple[int, list[str]]:
         """How many decisions were acknowledged, and which of them, or whose wallets, the books do not bear out."""
         acknowledged, unaccounted = 0, []
@@ -198,7 +258,26 @@ class Demo:
                 acknowledged += len(page)
                 play.wallets.add_page(page)
                 unaccounted += await find(connection, provider.id, page)
-        return acknowledged, unaccounted + await play.wallets.find_wrong(connection)
+        if isinstance(platform, WalletPlatform):
+            for (player_id, asset), amount in platform.purses.items():
+                play.wallets.add_deposit(player_id, asset, amount)
+            wrong = await play.wallets.find_wrong(connection, elsewhere=platform.deposited)
+        else:
+            wrong = await play.wallets.find_wrong(connection)
+        return acknowledged, unaccounted + wrong
+
+    async def _judge_wallet(
+        self, connection: Any, platform: Platform, trouble: WalletTrouble | None
+    ) -> WalletEvidence | None:
+        if self._wallet is None or trouble is None or not isinstance(platform, WalletPlatform):
+            return None
+        return await load_wallet_evidence(
+            connection,
+            self._wallet,
+            deposited=platform.deposited,
+            outage=await trouble.come_back(),
+            asked_when_killed=trouble.asked_when_killed,
+        )
 
     async def _wait_final(self, connection: Any) -> dict[str, int]:
         deadline = time.monotonic() + FINAL_S

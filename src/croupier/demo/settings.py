@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
+
+
+class WalletMode(StrEnum):
+    """Whose wallet the demo's money is in: Croupier's own, or the operator's."""
+
+    BUILTIN = "builtin"
+    REMOTE = "remote"
 
 
 class DemoSettings(Struct, frozen=True, kw_only=True):
@@ -15,6 +23,7 @@ class DemoSettings(Struct, frozen=True, kw_only=True):
     rounds: int = 40
     seed: int = 1
     workers: int = 2
+    wallet: WalletMode = WalletMode.BUILTIN
 
 
 class PlayedAsset(Struct, frozen=True):
@@ -100,6 +109,24 @@ STORM: Final = {
     "poison": 1,
 }
 """How what the native account held back comes in the end, in percent of that; and one webhook of no known type."""
+
+WALLET_FAULTS: Final = {
+    "commit_then_drop": 2,
+    "drop": 1,
+    "late": 1,
+    "late_before": 1,
+    "garbage": 1,
+    "status_500": 1,
+    "unavailable": 1,
+    "wrong_amount": 1,
+    "wrong_player": 1,
+}
+"""How often the operator's wallet misbehaves where it is the one, in percent of movements: honestly, so that its books
+stay right and whoever asks again hears the truth."""
+
+WALLET_TIMEOUT: Final = "1s"
+WALLET_LATE_MS: Final = 1_500
+"""How late its late answers are: later than anybody waits."""
 
 COUNTRY: Final = "MT"
 MOST_SESSIONS_AT_ONCE: Final = 64

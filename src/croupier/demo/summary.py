@@ -15,6 +15,7 @@ from croupier.demo.proofs import HELD, Evidence, Webhooks, judge
 from croupier.demo.reading_along import ReadingAlong
 from croupier.demo.rollout import Rolled
 from croupier.demo.settings import NATIVE, DemoSettings
+from croupier.demo.wallet_summary import render_wallet, tell_wallet
 from croupier.governance.flags.shares import render_share
 from croupier.money import AssetRegistry, render_decimal
 
@@ -94,8 +95,9 @@ def build_summary(
             },
             "assets": totals.assets,
         },
+        **({} if evidence.wallet is None else {"wallet": render_wallet(evidence.wallet)}),
         "invariants": judge(evidence),
-        "claims": CLAIMS,
+        "claims": CLAIMS if evidence.wallet is None else REMOTE_CLAIMS,
         "findings": list(evidence.examples),
         "console_url": console_url,
     }
@@ -230,10 +232,13 @@ def tell(summary: dict[str, Any], assets: AssetRegistry, console: Console) -> No
     _tell_door(summary["eligibility"], console)
     console.rule("[bold]Where every cent is")
     console.print(_money_table(summary["ledger"]["assets"], assets))
+    if "wallet" in summary:
+        console.rule("[bold]What the operator's wallet says")
+        tell_wallet(summary["wallet"], assets, console)
     console.rule("[bold]Invariants")
     for name, verdict in summary["invariants"].items():
         style = "green" if verdict == HELD else "bold red"
-        console.print(f"{name:<4} {CLAIMS[name]:<62} [{style}]{verdict}[/]")
+        console.print(f"{name:<4} {REMOTE_CLAIMS[name]:<62} [{style}]{verdict}[/]")
     for finding in summary["findings"]:
         console.print(f"     [red]{finding}[/]")
 
@@ -249,6 +254,14 @@ CLAIMS: Final = {
     "I10": "every session is final and nothing is undecided",
     "I12": "a sick provider was left alone and no other was touched, nor by a rollout or by who reads along",
 }
+
+REMOTE_CLAIMS: Final = dict(
+    sorted(
+        {**CLAIMS, "I6": "the operator's wallet and the books agree, movement by movement"}.items(),
+        key=lambda one: int(one[0][1:]),
+    )
+)
+"""What is claimed where the operator's wallet is the one."""
 
 
 def _tell_webhooks(webhooks: dict[str, Any], replay: dict[str, Any], console: Console) -> None:
