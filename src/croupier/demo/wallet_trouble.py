@@ -30,8 +30,8 @@ from croupier.runtime.database import connect_app
 from croupier.runtime.statements import load_statements
 
 _SQL: Final = load_statements("croupier/demo/wallet_proofs.sql")
-MOST_LAUNCHES: Final = 100
-"""How many openings of games may reach the wallet once it is unavailable, before its breaker holds them back."""
+HELD_BACK_S: Final = 40.0
+"""How long openings of games may reach the wallet once it is unavailable, before its breaker holds them back."""
 LAUNCHES_AFTER: Final = 5
 """How many more are tried then."""
 AWAY_S: Final = 2.0
@@ -184,10 +184,12 @@ class WalletTrouble:
     async def _try_until_held_back(self) -> list[Launch]:
         """What became of openings of games until the wallet was left alone. Raises DemoFailed when it never is."""
         tried: list[Launch] = []
+        deadline = time.monotonic() + HELD_BACK_S
         while Launch.HELD_BACK not in tried:
-            if len(tried) >= MOST_LAUNCHES:
+            if time.monotonic() > deadline:
                 raise DemoFailed(f"the wallet is unavailable and is asked on and on, {len(tried)} times")
             tried.append(await self._try_launch())
+            await asyncio.sleep(POLL_S)
         return tried
 
     async def _try_launch(self) -> Launch:
