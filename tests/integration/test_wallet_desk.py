@@ -11,7 +11,7 @@ from wallet_stage import ask_in_vain, open_wallet_stage
 
 from croupier.errors import REFERENCE_CONFLICT, UNKNOWN_PLAYER, WALLET_UNANSWERED, WALLET_UNAVAILABLE
 from croupier.moneypath.commands import ReadBalance
-from croupier.wallet.port import Refused, Unknown
+from croupier.wallet.port import NotApplied, Refused, Unknown
 from model.calls import call, close_round, close_session, restrict, rollback
 from model.town_wallet import Trouble
 
@@ -444,6 +444,26 @@ async def test_a_balance_is_asked_of_the_wallet_each_time(database_url: str) -> 
         assert error.kind is WALLET_UNAVAILABLE
 
 
+async def test_a_balance_asked_while_money_is_under_way_is_the_expected_one(database_url: str) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        reading = ReadBalance(session_id=guest.session_id, player_id="player-1", asset="EUR")
+        stage.wallet.troubles.extend(
+            [
+                Trouble(is_applied=True, word=Unknown("reset")),
+                Trouble(is_applied=False, word=Unknown("reset")),
+            ]
+        )
+        await ask_in_vain(lambda: stage.ask(guest.bet("b1", 250)))
+        assert (await stage.ask(guest.call(rollback("b1", "rb1", player_id="player-1")))).is_approved
+        assert stage.wallet.balance("player-1") == 750, "the undoing has not arrived"
+        assert (await stage.ask(guest.call(reading))).balance == 1_000
+        stage.clock.pass_by(seconds=2)
+        await stage.settle()
+        assert stage.wallet.balance("player-1") == 1_000
+        assert (await stage.ask(guest.call(reading))).balance == 1_000
+
+
 async def test_a_player_who_may_not_stake_is_declined_without_asking(database_url: str) -> None:
     async with open_wallet_stage(database_url) as stage:
         guest = await stage.guest()
@@ -492,4 +512,98 @@ async def test_an_atomic_call_that_is_not_taken_is_undone_even_if_nobody_asks_ag
             ("b4", "not_applied", "after"),
             ("b3", "approved", "never"),
         ]
+    await require_sound_books(database_url)
+
+
+async def test_an_answer_about_a_bet_that_was_undone_meanwhile_changes_nothing(
+    database_url: str, wait_until: WaitUntil
+) -> None:
+    """One process asks, the rollback arrives at another, and then the answer comes."""
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        held = asyncio.Event()
+        stage.wallet.troubles.append(Trouble(is_applied=True, until=held))
+        asking = asyncio.create_task(stage.ask(guest.bet("b1", 250)))
+        await wait_until(lambda: stage.wallet.known)
+        async with open_wallet_stage(database_url, wallet=stage.wallet, clock=stage.clock) as other:
+            undone = await other.ask(guest.call(rollback("b1", "rb1", player_id="player-1")))
+            assert (undone.status, undone.code) == ("approved", "nothing_to_roll_back")
+            held.set()
+            outcome = await asking
+            assert (outcome.status, outcome.code) == ("declined", "tombstoned")
+            await other.settle()
+        rows = await stage.fetch("SELECT reference, booked, state, moved::int FROM wallet_call ORDER BY id")
+        assert [tuple(row) for row in rows] == [
+            ("b1", "after", "undone", 250),
+            ("b1", "never", "approved", 250),
+        ]
+        assert stage.wallet.balance("player-1") == 1_000
+    await require_sound_books(database_url)
+
+
+async def test_an_attempt_that_nobody_knows_of_is_not_forgotten_when_the_next_is_not_sent(
+    database_url: str,
+) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        stage.wallet.troubles.extend(
+            [
+                Trouble(is_applied=False, word=Unknown("timeout")),
+                Trouble(is_applied=False, word=NotApplied("unreachable")),
+            ]
+        )
+        await ask_in_vain(lambda: stage.ask(guest.bet("b1", 250)))
+        error = await ask_in_vain(lambda: stage.ask(guest.bet("b1", 250)))
+        assert error.kind is WALLET_UNANSWERED
+        assert len(stage.wallet.asked) == 2
+        assert await stage.states() == {"b1": "unknown"}
+
+
+async def test_a_win_that_is_undone_in_an_outage_is_taken_back_when_it_is_over(database_url: str) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest(purse=50)
+        await stage.ask(guest.bet("b1", 50))
+        await stage.ask(guest.call(guest.win_action("w1", 100, "b1")))
+        stage.wallet.troubles.extend(
+            [
+                Trouble(is_applied=False, word=NotApplied("unreachable")),
+                Trouble(is_applied=False, word=Unknown("timeout")),
+                Trouble(is_applied=False, word=NotApplied("unreachable")),
+            ]
+        )
+        error = await ask_in_vain(lambda: stage.ask(guest.call(rollback("w1", "rb1", player_id="player-1"))))
+        assert error.kind is WALLET_UNAVAILABLE or error.kind is WALLET_UNANSWERED
+        seen = [(await stage.states())["rb1"]]
+        for seconds in (2, 4, 8):
+            stage.clock.pass_by(seconds=seconds)
+            await stage.settle()
+            seen.append((await stage.states())["rb1"])
+        assert seen == ["queued", "unknown", "unknown", "approved"]
+        assert stage.wallet.balance("player-1") == 0
+        again = await stage.ask(guest.call(rollback("w1", "rb1", player_id="player-1")))
+        assert (again.status, again.is_repeat) == ("approved", True)
+    await require_sound_books(database_url)
+
+
+async def test_what_comes_after_a_lost_delivery_waits_for_it(database_url: str) -> None:
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        for reference in ("b1", "b2"):
+            await stage.ask(guest.bet(reference, 100))
+        stage.wallet.troubles.append(Trouble(is_applied=True, word=Unknown("reset")))
+        both = guest.call(
+            rollback("b1", "rb1", player_id="player-1"), rollback("b2", "rb2", player_id="player-1")
+        )
+        answers = await stage.desk.submit(both)
+        assert [answer.status for answer in answers] == ["approved", "approved"]
+        assert len(stage.wallet.asked) == 3, "the second was not sent"
+        await stage.ask(guest.call(guest.win_action("w1", 5, "b1")))
+        stage.wallet.status_troubles.append(Unknown("timeout"))
+        stage.clock.pass_by(seconds=2)
+        await stage.settle()
+        assert len(stage.wallet.asked) == 3, "nothing overtakes what is unknown"
+        stage.clock.pass_by(seconds=5)
+        await stage.settle()
+        assert [order.provider_reference for order in stage.wallet.asked[2:]] == ["rb1", "rb2", "w1"]
+        assert stage.wallet.balance("player-1") == 1_005
     await require_sound_books(database_url)

@@ -316,10 +316,10 @@ class Facts:
         call_id = self.wallet_call_ids.get((provider, reference))
         return None if call_id is None else self.wallet_calls[call_id]
 
-    def is_awaiting(self, player_id: str, *, but: UUID | None = None) -> bool:
-        """Whether earlier money of a player is under way with the operator's wallet, `but` for one request's own."""
+    def is_awaiting(self, player_id: str, *, but: tuple[UUID, ...] = ()) -> bool:
+        """Whether earlier money of a player is under way with the operator's wallet, `but` for these requests' own."""
         mine = map(self.wallet_calls.get, self._wallet_calls_of.get(player_id, ()))
-        return any(call is not None and call.holds_debits and call.request_id != but for call in mine)
+        return any(call is not None and call.holds_debits and call.request_id not in but for call in mine)
 
     def restriction_of(self, player_id: str, now: datetime) -> Restriction | None:
         """What keeps a player from staking now, if anything does."""

@@ -210,7 +210,13 @@ def _decide_balance(facts: Facts, call: Call, action: ReadBalance, stamp: Stamp)
 
 def _told(facts: Facts, player_id: str, asset: str | None, session_id: UUID | None) -> Verdict:
     balance = facts.balance(wallet_of(player_id, asset)) if asset is not None else None
-    return Verdict(outcome=Outcome(APPROVED, OK, "", None, balance, asset, session_id=session_id))
+    # While money is under way with the operator's wallet, what is expected is truer than what that holds now.
+    expected = balance if facts.wallet is not None and facts.is_awaiting(player_id) else None
+    return Verdict(
+        outcome=Outcome(
+            APPROVED, OK, "", None, balance, asset, session_id=session_id, current_balance=expected
+        )
+    )
 
 
 def _with_balance(facts: Facts, call: Call, action: Action, error: CroupierError) -> CroupierError:

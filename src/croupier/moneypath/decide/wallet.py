@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from msgspec import Struct, structs
 
@@ -225,12 +226,12 @@ def deliver(
     if facts.wallet is None:
         return ()
     made = _make(facts, call, subject, movement, stamp, booked=Booked.BEFORE)
-    return (_start(facts, call, made, stamp),)
+    return (_start(facts, call, made, stamp, but=(call.request_id,)),)
 
 
-def _start(facts: Facts, call: Call, made: WalletCall, stamp: Stamp) -> WalletCall:
+def _start(facts: Facts, call: Call, made: WalletCall, stamp: Stamp, *, but: tuple[UUID, ...]) -> WalletCall:
     assert facts.wallet is not None, "only the operator's own wallet is called"  # noqa: S101 (narrowing)
-    must_wait = call.is_wallet_away or facts.is_awaiting(made.player_id, but=call.request_id)
+    must_wait = call.is_wallet_away or facts.is_awaiting(made.player_id, but=but)
     return made if must_wait else take(made, stamp.now, facts.wallet)
 
 
@@ -250,7 +251,9 @@ def take_back(
     )
     movement = Movement(operation=Operation.ROLLBACK, amount=known.amount, kind=known.kind, target=known)
     made = _make(facts, call, subject, movement, stamp, booked=Booked.NEVER)
-    return undo(known, stamp.now), _start(facts, call, made, stamp)
+    # What is undone is settled by that: nothing is left of it to wait for.
+    started = _start(facts, call, made, stamp, but=(call.request_id, known.request_id))
+    return undo(known, stamp.now), started
 
 
 def wallet_amount(legs: tuple[Leg, ...]) -> int:

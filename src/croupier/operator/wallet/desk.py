@@ -300,7 +300,7 @@ class WalletDesk:
         )
 
     async def _with_live_balance(self, call: Call, outcome: Outcome, ends_at_s: float) -> Outcome:
-        if outcome.asset is None or outcome.balance is None:
+        if outcome.asset is None or outcome.balance is None or outcome.current_balance is not None:
             return outcome
         balance = await self._load_balance(call, outcome.asset, ends_at_s)
         return structs.replace(outcome, balance=balance)
