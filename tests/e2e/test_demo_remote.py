@@ -1,4 +1,4 @@
-"""`croupier demo --wallet remote`: a wallet service that misbehaves and goes away, and books that agree with it (K6)."""
+"""`croupier demo --wallet remote`: a wallet that misbehaves and goes away, and books that agree with it (K6)."""
 
 import subprocess
 from pathlib import Path
