@@ -10,7 +10,7 @@ from msgspec import structs
 from croupier.errors import CroupierError
 from croupier.ids import IdSource
 from croupier.moneypath.commands import Action, Call
-from croupier.moneypath.decide import Answer, decide_call
+from croupier.moneypath.decide import Answer, Ask, decide_call
 from croupier.moneypath.facts import Break, Facts, Reference, Stamp
 from croupier.moneypath.outcomes import Outcome
 from croupier.play.round import Round
@@ -51,7 +51,9 @@ class Desk:
     def put(self, request: Call) -> Answer:
         """The answer to a whole call."""
         self._load_pools(request)
-        return decide_call(self.facts, request, Stamp(self.now, self._ids, self.now + BET_GRACE))
+        answer = decide_call(self.facts, request, Stamp(self.now, self._ids, self.now + BET_GRACE))
+        assert not isinstance(answer, Ask), "nobody is asked here"
+        return answer
 
     def _load_pools(self, request: Call) -> None:
         """What the loader does: the pool's row in the call's bucket is there, in every asset the call may touch."""

@@ -27,7 +27,7 @@ from croupier.runtime.database import connect_app
 from croupier.runtime.statements import load_statements
 
 _SQL: Final = load_statements("croupier/demo/wallet_proofs.sql")
-OPENED_S: Final = 20.0
+HELD_BACK_S: Final = 40.0
 """How long openings of games may reach the wallet once it is unavailable, before its breaker holds them back."""
 LAUNCH_EVERY_S: Final = 0.1
 LAUNCHES_AFTER: Final = 5
@@ -197,7 +197,7 @@ class WalletTrouble:
 
     async def _try_until_held_back(self) -> list[Launch]:
         """What became of openings of games until the wallet was left alone. Raises DemoFailed when it never is."""
-        deadline = time.monotonic() + OPENED_S
+        deadline = time.monotonic() + HELD_BACK_S
         tried = [await self._try_launch()]
         while Launch.HELD_BACK not in tried:
             if time.monotonic() > deadline:

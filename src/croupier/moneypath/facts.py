@@ -318,6 +318,8 @@ class Facts:
 
     def is_awaiting(self, player_id: str, *, but: tuple[UUID, ...] = ()) -> bool:
         """Whether earlier money of a player is under way with the operator's wallet, `but` for these requests' own."""
+        if self.wallet is None:
+            return False
         mine = map(self.wallet_calls.get, self._wallet_calls_of.get(player_id, ()))
         return any(call is not None and call.holds_debits and call.request_id not in but for call in mine)
 

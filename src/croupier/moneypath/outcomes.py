@@ -38,7 +38,8 @@ class Outcome(Struct, frozen=True, gc=False):
     `is_repeat` tells that the decision was made before; everything else then equals the original.
     `decision_id` is the id of the request that was decided first, the same in every repeat: an id of ours for what
     moved nothing too. `current_balance` is the wallet's now, for protocols whose repeats show that instead.
-    `moved` is how the player's wallet changed by it, in minor units, unless it is a repeat.
+    `moved` is how the player's wallet changed by it, in minor units, unless it is a repeat. `is_expected`: money of
+    the player is under way with the operator's wallet, and the balances are what they will be when it has arrived.
     `answer` carries a stored operator answer (status, body) that is replayed instead of a new decision.
     """
 
@@ -54,6 +55,7 @@ class Outcome(Struct, frozen=True, gc=False):
     decision_id: UUID | None = None
     current_balance: int | None = None
     moved: int = 0
+    is_expected: bool = False
 
     @property
     def is_approved(self) -> bool:

@@ -69,6 +69,9 @@ TRIGGERS: Final = {
     "play_terms_are_append_only": "play_terms",
     "flag_change_is_append_only": "flag_change",
     "cutover_record_is_append_only": "cutover_record",
+    "wallet_call_is_kept": "wallet_call",
+    "settled_call_stays_settled": "wallet_call",
+    "wallet_agreement_is_kept": "wallet_agreement",
 }
 """The guards in the database itself, with their tables."""
 

@@ -146,7 +146,12 @@ def violations(
     """What is wrong among the answers to copies of one call; empty if nothing is."""
     if not decided:
         return []
-    is_any_refused = any(answer.meaning is Meaning.REFUSED for answer in answers)
+    # A refusal that says nothing leaves open what another copy got.
+    is_any_refused = any(
+        answer.meaning is Meaning.REFUSED
+        and (answer.reply is None or answer.reply.code not in wire.codes_that_say_nothing)
+        for answer in answers
+    )
     found = ["one copy was decided, another one refused"] if is_any_refused else []
     return found + wire.differences(decided, is_any_lost=is_any_lost)
 

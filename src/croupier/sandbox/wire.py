@@ -184,6 +184,8 @@ class Wire(ABC):
     zero_wins: ClassVar[Literal["always", "planned", "never"]] = "planned"
     tombstone_codes: ClassVar[frozenset[str] | None] = None
     closes_once: ClassVar[bool] = True
+    codes_that_say_nothing: ClassVar[frozenset[str]] = frozenset()
+    """Refusals by which nobody can tell whether the gateway decided."""
     undoes_lost_bets_and_goes_on: ClassVar[bool] = True
     attacks_declined_bets: ClassVar[bool] = False
 

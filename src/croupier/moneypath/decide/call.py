@@ -210,11 +210,10 @@ def _decide_balance(facts: Facts, call: Call, action: ReadBalance, stamp: Stamp)
 
 def _told(facts: Facts, player_id: str, asset: str | None, session_id: UUID | None) -> Verdict:
     balance = facts.balance(wallet_of(player_id, asset)) if asset is not None else None
-    # While money is under way with the operator's wallet, what is expected is truer than what that holds now.
-    expected = balance if facts.wallet is not None and facts.is_awaiting(player_id) else None
+    is_expected = facts.is_awaiting(player_id)
     return Verdict(
         outcome=Outcome(
-            APPROVED, OK, "", None, balance, asset, session_id=session_id, current_balance=expected
+            APPROVED, OK, "", None, balance, asset, session_id=session_id, is_expected=is_expected
         )
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec import structs
+
 from croupier.errors import REFERENCE_CONFLICT, CroupierError
 from croupier.moneypath.commands import Call
 from croupier.moneypath.decide.verdict import (
@@ -44,7 +46,10 @@ def decide_known(facts: Facts, call: Call, subject: Subject, stamp: Stamp) -> Ve
     is_repeat = stored.request_id != call.request_id
     is_told = is_repeat and stored.asset is not None
     balance = facts.balance(wallet_of(stored.player_id, stored.asset or "")) if is_told else None
-    return Verdict(outcome=render_stored(stored, is_repeat=is_repeat, current_balance=balance))
+    outcome = render_stored(stored, is_repeat=is_repeat, current_balance=balance)
+    if facts.is_awaiting(stored.player_id):
+        outcome = structs.replace(outcome, is_expected=True)
+    return Verdict(outcome=outcome)
 
 
 def _decide_asked(facts: Facts, call: Call, subject: Subject, stamp: Stamp) -> Verdict | None:

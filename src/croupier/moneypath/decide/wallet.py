@@ -95,7 +95,7 @@ def asked_as(known: WalletCall, subject: Subject) -> Reference:
         known.target_reference,
         known.player_id,
         known.asset,
-        subject.amount if known.operation == Operation.ROLLBACK else known.amount,
+        subject.amount if known.action == "rollback" else known.amount,
         known.session_id,
         known.round_id,
         None if known.action == "rollback" else known.game_id,

@@ -284,9 +284,13 @@ class WalletDesk:
     async def _with_current_balance(
         self, call: Call, outcomes: tuple[Outcome, ...], caller: Caller
     ) -> tuple[Outcome, ...]:
-        """A repeat shows what the player has now, for protocols that tell it; else what the wallet told last."""
+        """A repeat shows what the player has now, for protocols that tell it.
+
+        While money is under way, what is expected is truer than what the wallet holds.
+        """
         asset = next((one.asset for one in outcomes if one.current_balance is not None), None)
-        if asset is None or call.is_wallet_away or caller.is_gone:
+        is_expected = any(one.is_expected for one in outcomes)
+        if asset is None or is_expected or call.is_wallet_away or caller.is_gone:
             return outcomes
         ends_at_s = min(caller.ends_at_s, time.monotonic() + self._timeout_s)
         said = await self.wallet.load_balance(
@@ -300,7 +304,7 @@ class WalletDesk:
         )
 
     async def _with_live_balance(self, call: Call, outcome: Outcome, ends_at_s: float) -> Outcome:
-        if outcome.asset is None or outcome.balance is None or outcome.current_balance is not None:
+        if outcome.asset is None or outcome.balance is None or outcome.is_expected:
             return outcome
         balance = await self._load_balance(call, outcome.asset, ends_at_s)
         return structs.replace(outcome, balance=balance)

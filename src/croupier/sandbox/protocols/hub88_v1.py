@@ -76,6 +76,7 @@ class Hub88Wire(ForeignWire):
     stored_balances = True
     zero_wins: ClassVar[Literal["always", "planned", "never"]] = "always"
     tombstone_codes = frozenset({"tombstoned"})
+    codes_that_say_nothing = frozenset({"RS_ERROR_UNKNOWN"})
     choreography: ClassVar[Choreography] = {
         Flow.NORMAL: (in_turn(Move.BET, Move.WIN),),
         Flow.EARLY_ROLLBACK: (in_turn(Move.ROLLBACK_BET, Move.BET),),

@@ -52,6 +52,7 @@ class SlotegratorWire(ForeignWire):
 
     protocol = "slotegrator_gis_v1"
     sign_header = SIGN_HEADER
+    codes_that_say_nothing = frozenset({"INTERNAL_ERROR"})
     zero_wins: ClassVar[Literal["always", "planned", "never"]] = "always"
     choreography: ClassVar[Choreography] = {
         Flow.NORMAL: (in_turn(Move.BET, Move.WIN),),
