@@ -11,15 +11,7 @@ import aiohttp
 from croupier.demo.platform import Platform, PlatformError
 from croupier.demo.proofs import Wallets
 from croupier.demo.providers import choose_providers, game_of, seat_players
-from croupier.demo.settings import (
-    COUNTRY,
-    GAMES,
-    MISBEHAVIOUR,
-    MOST_SESSIONS_AT_ONCE,
-    NATIVE,
-    DemoSettings,
-    WalletMode,
-)
+from croupier.demo.settings import COUNTRY, GAMES, MISBEHAVIOUR, MOST_SESSIONS_AT_ONCE, NATIVE, DemoSettings
 
 PLAY_TIMEOUT_S: Final = 900
 CHUNK: Final = 5
@@ -96,7 +88,6 @@ class Play:
                 "seed": self._settings.seed,
                 "misbehaviour": MISBEHAVIOUR,
                 "is_last": rounds == left,
-                "wallet_may_lag": self._settings.wallet is WalletMode.REMOTE,
             }
             async with http.post(url, json=order) as reply:
                 report = await reply.json(content_type=None)

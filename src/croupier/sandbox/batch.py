@@ -31,8 +31,7 @@ class PlayOrder(Struct, frozen=True, forbid_unknown_fields=True):
     between rounds milliseconds.
 
     `misbehaviour` is rates, the name of a preset, or absent for what the control API has set. `is_last`: the player
-    leaves afterwards, and the studio tells so by webhook. `wallet_may_lag`: the money is in a wallet that may hear
-    later of what was decided: balances are not compared, and one copy of a bet may be unknown while another is decided.
+    leaves afterwards, and the studio tells so by webhook.
     """
 
     rounds: Annotated[int, Meta(ge=1, le=MOST_ROUNDS)]
@@ -41,7 +40,6 @@ class PlayOrder(Struct, frozen=True, forbid_unknown_fields=True):
     seed: int | str = "croupier"
     pause_ms: Annotated[int, Meta(ge=0, le=LONGEST_PAUSE_MS)] = 0
     is_last: bool = False
-    wallet_may_lag: bool = False
 
 
 class UnknownPreset(ValueError):
@@ -92,7 +90,6 @@ async def play_batch(
         purse=purse,
         notices=house.notices,
         jackpots=house.jackpots,
-        wallet_may_lag=order.wallet_may_lag,
     )
     await _read_balance(stage)
     stopped_by = await _play_rounds(stage, house, order, rates, first_number)

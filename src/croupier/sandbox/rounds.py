@@ -219,7 +219,7 @@ class _Hand:
         balance = result.reply.balance if result.reply is not None else None
         effect = 0 if is_doubtful else result.effect_minor
         wrong = self._stage.purse.leave(effect, None if balance is None else int(balance.amount))
-        if wrong is not None and not self._stage.wallet_may_lag:
+        if wrong is not None:
             self._stage.tally.add_unexpected(f"{call.name}: {wrong}")
 
     def _release_purse(self) -> None:

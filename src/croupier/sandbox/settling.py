@@ -25,11 +25,7 @@ STOPPING_CODES: Final = frozenset({"session_not_active", "player_restricted", "l
 
 @dataclass(slots=True)
 class Stage:
-    """What a batch of rounds shares; the stake and the balance (None: not known) are in minor units.
-
-    `wallet_may_lag`: whoever keeps the money may learn later what was decided, and balances that are told may be from
-    before that.
-    """
+    """What a batch of rounds shares; the stake and the balance (None: not known) are in minor units."""
 
     client: GatewayClient
     book: Book
@@ -42,7 +38,6 @@ class Stage:
     purse: Purse = field(default_factory=Purse)
     notices: Notices = field(default_factory=Notices)
     jackpots: Jackpots = field(default_factory=Jackpots)
-    wallet_may_lag: bool = False
 
     @property
     def wire(self) -> Wire:
