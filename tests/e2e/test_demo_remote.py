@@ -139,9 +139,12 @@ def test_an_outage_stops_launches_and_debits_and_what_waited_is_delivered(demo_r
     assert outage.drained == outage.queued > 0
 
 
-def test_a_worker_was_killed_while_the_wallet_was_asked(demo_run: DemoRun) -> None:
+def test_a_worker_was_killed_and_how_many_calls_were_under_way_is_said(demo_run: DemoRun) -> None:
     assert demo_run.document.crashes == {"worker_killed": 1}
     assert "killing worker" in demo_run.printed
+    # So few players may all have gone by then, after the outage: it can be none.
+    under_way = demo_run.document.wallet.asked_when_killed
+    assert f"{under_way} calls were under way when a worker was killed" in demo_run.printed
 
 
 def test_the_ledger_sums_to_zero_over_what_flowed_through_its_mirrors(demo_run: DemoRun) -> None:
