@@ -12,7 +12,18 @@ from typing import Any
 
 import asyncpg
 import pytest
-from rogue_wallet import KEY, Behave, RogueWallet, answer, change, hang_up, hold, open_wallet
+from rogue_wallet import (
+    KEY,
+    Asked,
+    Behave,
+    RogueWallet,
+    answer,
+    behave_well,
+    change,
+    hang_up,
+    hold,
+    open_wallet,
+)
 from typer.testing import CliRunner
 
 from croupier.cli.main import app
@@ -111,6 +122,31 @@ async def test_silence_counts_only_where_the_wallet_had_its_time(stand: Stand) -
     assert await stand.counts() == Counts()
     assert await stand.debit(seconds=1.1) == Unknown("timeout")
     assert await stand.counts() == Counts(failed=1)
+
+
+async def test_silence_to_a_batch_counts_for_each_that_waited_long_enough_for_it(stand: Stand) -> None:
+    many = Stand(stand.wallet, stand.pool, connections=1, batch=8)
+    released = asyncio.Event()
+
+    async def first(wallet: RogueWallet, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        await released.wait()
+        await behave_well(wallet, asked, writer)
+
+    stand.wallet.then("/debit", first)
+    stand.wallet.then("/batch", hold)
+    leading = asyncio.create_task(many.debit("p-0"))
+    async with asyncio.timeout(10):
+        while not stand.wallet.asked:  # noqa: ASYNC110 (the wallet is a server with nothing to wait on)
+            await asyncio.sleep(0.001)
+    waiting = [
+        asyncio.create_task(many.debit(f"p-{n}", seconds)) for n, seconds in ((1, 0.3), (2, 1.4), (3, 1.6))
+    ]
+    await asyncio.sleep(0)
+    released.set()
+    assert isinstance(await leading, Approved)
+    assert await asyncio.gather(*waiting) == [Unknown("timeout")] * 3
+    assert await many.counts() == Counts(ok=1, failed=2)
+    await many.remote.close()
 
 
 async def test_what_never_reached_a_connection_of_ours_says_nothing_of_the_wallet(stand: Stand) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 import time
@@ -444,6 +445,15 @@ async def test_a_correlation_id_that_fits_in_no_header_keeps_nothing_from_being_
 ) -> None:
     assert await make().move(order(correlation_id=name), ends_at_s=soon()) == YES
     assert "x-evil" not in wallet.asked[0].head
+
+
+async def test_what_is_compressed_is_never_unpacked(wallet: RogueWallet, make: Make) -> None:
+    def swell(body: bytes) -> bytes:
+        return gzip.compress(body + b" " * (40 * 1024**2))
+
+    wallet.then("/debit", with_body(swell, "Content-Encoding: gzip"))
+    # Unpacked it would be too long.
+    assert await make().move(DEBIT, ends_at_s=soon()) == Unknown("compressed")
 
 
 async def test_cookies_are_not_kept(wallet: RogueWallet, make: Make) -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from croupier.operator.wallet.gate import Gate, Parcel, Turn
+from croupier.operator.wallet.gate import Gate, LateUnderway, Parcel, Turn
 
 
 class Carried:
@@ -23,7 +23,9 @@ class Carried:
             carry=self.loads.append,
         )
 
-    def go(self, content: int | None, *, size: int = 1, left_s: float = 5.0) -> asyncio.Task[int | Turn]:
+    def go(
+        self, content: int | None, *, size: int = 1, left_s: float = 5.0
+    ) -> asyncio.Task[int | Turn | LateUnderway]:
         return asyncio.create_task(
             self.gate.pass_through(content, size=size, ends_at_s=time.monotonic() + left_s)
         )
@@ -150,6 +152,8 @@ async def test_whoever_cannot_wait_for_a_load_is_told_that_it_is_under_way() -> 
     hurried, patient = carried.go(2, left_s=0.02), carried.go(3)
     await settle()
     carried.gate.release()
-    assert await hurried is Turn.LATE_UNDERWAY
+    late = await hurried
+    assert isinstance(late, LateUnderway)
+    assert 0 < late.travelled_s < 5
     carried.arrive()
     assert await patient == 30

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
+from msgspec import Struct
+
 P = TypeVar("P")
 R = TypeVar("R")
 
@@ -20,22 +22,26 @@ class Turn(Enum):
     """One of the connections is the caller's, who must give it back with `release`."""
     LATE = "late"
     """The time was over before anything was sent."""
-    LATE_UNDERWAY = "late_underway"
-    """The time was over after others had taken the parcel along."""
     FULL = "full"
+
+
+class LateUnderway(Struct, frozen=True, gc=False):
+    """The time was over after others had taken the parcel along, so many seconds before."""
+
+    travelled_s: float
 
 
 class Parcel(Generic[P, R]):
     """What waits at the gate: something that can travel with others, or None for what travels alone."""
 
-    __slots__ = ("content", "ends_at_s", "future", "is_underway", "size")
+    __slots__ = ("content", "ends_at_s", "future", "left_at_s", "size")
 
     def __init__(self, content: P | None, *, size: int, ends_at_s: float) -> None:
         self.content = content
         self.size = size
         self.ends_at_s = ends_at_s
-        self.is_underway = False
-        self.future: asyncio.Future[R | Turn] = asyncio.get_running_loop().create_future()
+        self.left_at_s: float | None = None
+        self.future: asyncio.Future[R | Turn | LateUnderway] = asyncio.get_running_loop().create_future()
 
     def deliver(self, result: R) -> None:
         """Tell its owner what came of it, who may have gone."""
@@ -44,8 +50,12 @@ class Parcel(Generic[P, R]):
 
     def give_up(self) -> None:
         """The time is over."""
-        if not self.future.done():
-            self.future.set_result(Turn.LATE_UNDERWAY if self.is_underway else Turn.LATE)
+        if self.future.done():
+            return
+        if self.left_at_s is None:
+            self.future.set_result(Turn.LATE)
+        else:
+            self.future.set_result(LateUnderway(time.monotonic() - self.left_at_s))
 
 
 class Gate(Generic[P, R]):
@@ -76,7 +86,9 @@ class Gate(Generic[P, R]):
         """How many wait."""
         return len(self._waiting)
 
-    async def pass_through(self, content: P | None, *, size: int, ends_at_s: float) -> R | Turn:
+    async def pass_through(
+        self, content: P | None, *, size: int, ends_at_s: float
+    ) -> R | Turn | LateUnderway:
         """Wait for a turn, until a time of the monotonic clock; what came of the parcel where others carried it."""
         if self._free:
             self._free -= 1
@@ -131,5 +143,5 @@ class Gate(Generic[P, R]):
             del self._waiting[parcel]
             taken.append(parcel)
         for one in (first, *taken) if taken else ():
-            one.is_underway = True
+            one.left_at_s = time.monotonic()
         return taken

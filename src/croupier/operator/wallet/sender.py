@@ -18,7 +18,7 @@ from msgspec import Struct
 from croupier.errors import CroupierError
 from croupier.operator.wallet.client import TIMEOUT, Lost, WalletClient, WalletSettings
 from croupier.operator.wallet.endpoints import BALANCE_ENDPOINT, ENDPOINTS, STATUS_ENDPOINT
-from croupier.operator.wallet.gate import Gate, Parcel, Turn
+from croupier.operator.wallet.gate import Gate, LateUnderway, Parcel, Turn
 from croupier.operator.wallet.replies import (
     Answer,
     Heard,
@@ -323,6 +323,9 @@ class RemoteWallet:
         """Take a movement to the wallet, or have it taken along; how many seconds the wallet took."""
         body = render_movement(order)
         came = await self._gate.pass_through(_Item(order, body), size=len(body), ends_at_s=ends_at_s)
+        if isinstance(came, LateUnderway):
+            lost = Lost(TIMEOUT, has_left=True)
+            return _lost(lost, is_fair=self._is_fair(came.travelled_s)), came.travelled_s
         if not isinstance(came, Turn):
             return came
         if came is not Turn.YOURS:
@@ -389,8 +392,7 @@ class RemoteWallet:
             took_s = time.monotonic() - began_s
             heard: tuple[Heard[T | NotApplied | Unknown], ...]
             if isinstance(came, Lost):
-                is_fair = took_s >= min(FAIR_WAIT_S, self._settings.timeout_s)
-                heard = (_lost(came, is_fair=is_fair),) * max(1, question.movements)
+                heard = (_lost(came, is_fair=self._is_fair(took_s)),) * max(1, question.movements)
             else:
                 heard = came
             outcome = _outcome_of(heard)
@@ -398,6 +400,9 @@ class RemoteWallet:
             record = CallRecord(question.operation, outcome, time.monotonic() - began_s, question.movements)
             self._watch.end_request(record)
         return heard, took_s
+
+    def _is_fair(self, waited_s: float) -> bool:
+        return waited_s >= min(FAIR_WAIT_S, self._settings.timeout_s)
 
     async def _load_page(
         self, starts_at: datetime, ends_at: datetime, cursor: str | None, number: int
@@ -417,13 +422,11 @@ class RemoteWallet:
         raise StatementUnreadable(reason, number)
 
 
-def _not_through(turn: Turn) -> Heard[NotApplied | Unknown]:
-    """What it comes to when a call did not get a connection of its own."""
+def _not_through(turn: Turn) -> Heard[NotApplied]:
+    """What it comes to when a call got no connection."""
     match turn:
         case Turn.FULL:
             return Heard(word=NotApplied(TOO_MANY_WAITING), has_failed=None)
-        case Turn.LATE_UNDERWAY:
-            return Heard(word=Unknown(TIMEOUT), has_failed=None)
         case Turn.LATE | Turn.YOURS:
             return Heard(word=NotApplied(NO_CONNECTION), has_failed=None)
         case _:
