@@ -275,7 +275,7 @@ def test_people_read_what_the_wallet_did_and_that_it_agrees() -> None:
     screen = told(summary_of(remote()))
     assert "42 movements were asked of it: 40 approved, 2 refused" in screen
     assert "it misbehaved: 4 commit then drop, 3 late" in screen
-    assert "7 outcomes were unknown, 7 of them are settled by its status; 5 calls were under way" in screen
+    assert "7 outcomes were unknown, 7 of them are settled since; 5 calls were under way" in screen
     assert "away for 4.5 s" in screen
     assert "8 of 9 launches and 31 debits were refused, 2 calls were queued" in screen
     assert "2 of 2 were delivered in order, 2.8 s after it was back" in screen
