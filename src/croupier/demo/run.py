@@ -199,7 +199,7 @@ class Demo:
             self._console.print(f"{NATIVE.id} is back: its webhooks arrive all at once")
             storm = await weather(connection, studio, inbox, seed=self._settings.seed)
             if trouble is not None:
-                await trouble.calm()
+                await trouble.recover()
             self._console.print(f"{choose_sick().id} opens no games for a while")
             brownout = await brown_out(platform, studio, connection, self._run)
             self._console.print(

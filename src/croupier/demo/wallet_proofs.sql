@@ -3,8 +3,10 @@
 SELECT count(*) FROM wallet_call WHERE state = 'asked';
 
 -- name: queued_calls
--- What waits to be sent to the operator's wallet, in the order in which it was asked, by its reference there.
-SELECT 'wtx_' || translate(id::text, '-', '') AS name FROM wallet_call WHERE state = 'queued' ORDER BY id;
+-- What is decided and has not reached the operator's wallet, as far as is known, in the order in which it was asked, by
+-- its reference there.
+SELECT 'wtx_' || translate(id::text, '-', '') AS name FROM wallet_call
+ WHERE settled_at IS NULL AND booked <> 'after' ORDER BY id;
 
 -- name: open_among
 -- How many of these calls, given by their reference at the wallet, are not settled.

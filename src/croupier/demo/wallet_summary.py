@@ -55,7 +55,7 @@ def tell_wallet(wallet: dict[str, Any], assets: AssetRegistry, console: Console)
     console.print(f"{asked} movements were asked of it: {states}")
     console.print(f"it misbehaved: {faults or 'never'}")
     console.print(
-        f"{unknown['seen']} outcomes were unknown, {unknown['settled']} of them are settled by its status; "
+        f"{unknown['seen']} outcomes were unknown, {unknown['settled']} of them are settled since; "
         f"{wallet['asked_when_killed']} calls were under way when a worker was killed"
     )
     if outage is not None:

@@ -22,23 +22,24 @@ from croupier.demo.settings import COUNTRY, NATIVE, WALLET_FAULTS, WALLET_LATE_M
 from croupier.demo.studio import DemoFailed
 from croupier.demo.wallet_service import WalletService
 from croupier.errors import WALLET_UNANSWERED, WALLET_UNAVAILABLE
-from croupier.operator.wallet.endpoints import WALLET
 from croupier.operator.wallet.sender import BREAKER_OPEN
-from croupier.providers.breakers.machine import lets_through
-from croupier.providers.breakers.store import load_breakers
 from croupier.runtime.database import connect_app
 from croupier.runtime.statements import load_statements
 
 _SQL: Final = load_statements("croupier/demo/wallet_proofs.sql")
 HELD_BACK_S: Final = 40.0
 """How long openings of games may reach the wallet once it is unavailable, before its breaker holds them back."""
+LAUNCH_EVERY_S: Final = 0.1
 LAUNCHES_AFTER: Final = 5
 """How many more are tried then."""
 AWAY_S: Final = 2.0
 """How long the wallet stays away after that, at least, so that debits and credits meet it."""
 QUEUED_S: Final = 4.0
 """How long it stays away at most for a credit to come that has to wait."""
-DRAINED_S: Final = 40.0
+DRAINED_S: Final = 60.0
+RECOVERED_S: Final = 30.0
+RECOVERED: Final = 3
+"""So many launches in a row say that the wallet is asked again."""
 ASKED_S: Final = 5.0
 FEWEST_ASKED: Final = 4
 """So many calls under way at once are some of each worker."""
@@ -115,6 +116,19 @@ class WalletTrouble:
         """From now on it behaves."""
         await self._wallet.control(faults=dict.fromkeys(WALLET_FAULTS, 0), latency_ms=0, is_down=False)
 
+    async def recover(self) -> None:
+        """Let it behave, and wait until games open again. Raises DemoFailed when they do not."""
+        await self.come_back()
+        await self.calm()
+        opened = 0
+
+        async def open_one() -> bool:
+            nonlocal opened
+            opened = opened + 1 if await self._try_launch() is Launch.OTHER else 0
+            return opened >= RECOVERED
+
+        await _until(open_one, RECOVERED_S, "the wallet is well and is still not asked")
+
     def go_away(self) -> None:
         """Let it be away for a while from now on."""
         if self._going is None:
@@ -167,7 +181,7 @@ class WalletTrouble:
         # It comes back from a restart, well for now: whether it is tried again must not depend on a chance.
         await self.calm()
         self._tell(f"the operator's wallet is back: {len(queued)} calls to it have waited")
-        await _until(lambda: self._is_drained(connection, queued), DRAINED_S, "what waited is not delivered")
+        await _until(lambda: _is_drained(connection, queued), DRAINED_S, "what waited is not delivered")
         drained_s = time.monotonic()
         await self.begin()
         return WalletOutage(
@@ -183,13 +197,13 @@ class WalletTrouble:
 
     async def _try_until_held_back(self) -> list[Launch]:
         """What became of openings of games until the wallet was left alone. Raises DemoFailed when it never is."""
-        tried: list[Launch] = []
         deadline = time.monotonic() + HELD_BACK_S
+        tried = [await self._try_launch()]
         while Launch.HELD_BACK not in tried:
             if time.monotonic() > deadline:
                 raise DemoFailed(f"the wallet is unavailable and is asked on and on, {len(tried)} times")
+            await asyncio.sleep(LAUNCH_EVERY_S)
             tried.append(await self._try_launch())
-            await asyncio.sleep(POLL_S)
         return tried
 
     async def _try_launch(self) -> Launch:
@@ -217,16 +231,15 @@ class WalletTrouble:
                 return tuple(queued)
             await asyncio.sleep(POLL_S)
 
-    async def _is_drained(self, connection: asyncpg.Connection, queued: tuple[str, ...]) -> bool:
-        waiting = await connection.fetchval(_SQL["open_among"].sql, list(queued))
-        breakers = (await load_breakers(connection)).items()
-        is_left_alone = any(one.provider == WALLET and not lets_through(breaker) for one, breaker in breakers)
-        return waiting == 0 and not is_left_alone
-
     async def _count_refused(self) -> int:
         """How many bets were refused since the start because of the wallet, by all workers' own count."""
         async with aiohttp.ClientSession() as http, http.get(self._metrics_url) as reply:
             return sum(map(int, _REFUSED.findall(await reply.text())))
+
+
+async def _is_drained(connection: asyncpg.Connection, queued: tuple[str, ...]) -> bool:
+    waiting: int = await connection.fetchval(_SQL["open_among"].sql, list(queued))
+    return waiting == 0
 
 
 async def _until(look: Callable[[], Awaitable[bool]], longest_s: float, otherwise: str) -> None:
