@@ -94,6 +94,7 @@ class Lane:
         self._settings = settings
         self._observe = observe
         self._waiting: deque[_Item] = deque()
+        self._in_hand: list[_Item] = []
         self._wake = asyncio.Event()
         self._is_draining = False
         self._connection: Any = None
@@ -117,7 +118,7 @@ class Lane:
             return
         self._is_draining = True
         _log.error("lane_died", lane=self._number, exc_info=task.exception())
-        self._fail(list(self._waiting), "this process is stopping")
+        self._fail([*self._in_hand, *self._waiting], "this process is stopping")
         self._waiting.clear()
         self._on_death()
 
@@ -161,7 +162,7 @@ class Lane:
                 # One turn of the event loop: requests that arrived in the same moment share the commit.
                 await asyncio.sleep(0)
                 continue
-            batch = self._take()
+            self._in_hand = batch = self._take()
             started = time.perf_counter()
             result = await self._settle(batch)
             self._note(batch, time.perf_counter() - started, result)

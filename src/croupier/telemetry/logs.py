@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import msgspec
 import structlog
@@ -18,9 +19,22 @@ def _dumps(value: Any, **_: Any) -> str:
     return _encoder.encode(value).decode()
 
 
+class _CurrentStderr(io.TextIOBase):
+    """Standard error as it is when a line is written: whoever replaced it may have closed the one of before."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+
 def set_up_logs(*, log_format: str, level: str, file: TextIO | None = None) -> None:
     """Write log lines of at least `level` to stderr or to `file`, as `json` or for the `console`."""
-    target = sys.stderr if file is None else file
+    target = cast("TextIO", _CurrentStderr()) if file is None else file
     renderer: Any = (
         structlog.processors.JSONRenderer(serializer=_dumps)
         if log_format == "json"
