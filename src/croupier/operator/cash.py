@@ -11,7 +11,6 @@ from croupier.errors import (
     AMOUNT_NOT_REPRESENTABLE,
     MALFORMED,
     UNKNOWN_PLAYER,
-    WALLET_IS_REMOTE,
     CroupierError,
 )
 from croupier.money import AmountNotRepresentable, MalformedAmount, parse_minor
@@ -125,8 +124,6 @@ async def _decide(
     request: OperatorRequest, command: Deposit | Withdrawal | CancelWithdrawal
 ) -> Response[CashView]:
     exchange = request.exchange
-    if exchange.deps.is_wallet_remote:
-        raise CroupierError(WALLET_IS_REMOTE, "this deployment has no cashier: the operator's own wallet has")
     call = exchange.call(
         command.player_id,
         command,

@@ -120,7 +120,7 @@ class OperatorDeps(Struct, frozen=True, kw_only=True):
     """Everything the operator API uses.
 
     `submit` decides a call durably and raises CroupierError. `games` are by id, `accounts` by
-    provider id; `now` gives UTC. `is_wallet_remote`: the operator's own wallet keeps the money.
+    provider id; `now` gives UTC.
     """
 
     submit: Callable[[Call], Awaitable[tuple[Outcome, ...]]]
@@ -138,6 +138,5 @@ class OperatorDeps(Struct, frozen=True, kw_only=True):
     keys: tuple[OperatorKey, ...]
     environment: str = "development"
     limits: OperatorLimits = OperatorLimits()
-    is_wallet_remote: bool = False
     observe: Callable[[OperatorRecord], None] = lambda _: None
     observe_launch: Callable[[LaunchRecord], None] = lambda _: None

@@ -101,7 +101,6 @@ def build_operator_app(
             deadline_s=limits.request_deadline_s,
             session_ttl_s=limits.session_ttl_s,
         ),
-        is_wallet_remote=config.wallet.is_remote,
         observe=observe,
         observe_launch=observe_launch,
     )

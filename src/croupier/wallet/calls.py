@@ -76,6 +76,8 @@ class WalletTerms(Struct, frozen=True, kw_only=True):
 
 FIRST_PAUSE: Final = timedelta(seconds=1)
 LONGEST_PAUSE: Final = timedelta(minutes=1)
+LONGEST_WAIT: Final = timedelta(seconds=4)
+"""How long at most what certainly did not arrive rests: the breaker spares the wallet, and a player waits for it."""
 
 
 class WalletCall(Struct, frozen=True, gc=False, kw_only=True):
@@ -200,7 +202,7 @@ def hear(call: WalletCall, word: Word, now: datetime) -> WalletCall:
             said = structs.replace(call, attempts=attempts, reason=word.reason)
             if call.operation == Operation.DEBIT and call.booked == Booked.AFTER:
                 return _settled(said, CallState.NOT_APPLIED, now)
-            return _open(said, CallState.QUEUED, now)
+            return _open(said, CallState.QUEUED, now, at_most=LONGEST_WAIT)
         case Unknown():
             return _open(structs.replace(call, attempts=attempts, reason=word.reason), CallState.UNKNOWN, now)
         case _:
@@ -228,7 +230,11 @@ def _settled(call: WalletCall, state: CallState, now: datetime) -> WalletCall:
     )
 
 
-def _open(call: WalletCall, state: CallState, now: datetime) -> WalletCall:
+def _open(
+    call: WalletCall, state: CallState, now: datetime, *, at_most: timedelta = LONGEST_PAUSE
+) -> WalletCall:
     if call.state == CallState.UNDONE:
         return call
-    return structs.replace(call, state=state.value, next_at=now + pause_after(call.attempts), settled_at=None)
+    return structs.replace(
+        call, state=state.value, next_at=now + min(at_most, pause_after(call.attempts)), settled_at=None
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from croupier.errors import MALFORMED, SESSION_MISMATCH, CroupierError
+from croupier.errors import MALFORMED, SESSION_MISMATCH, WALLET_IS_REMOTE, CroupierError
 from croupier.money import MAX_MINOR
 from croupier.moneypath.commands import OPERATOR, Call, CancelWithdrawal, Deposit, Withdrawal
 from croupier.moneypath.decide.binding import require_player
@@ -42,8 +42,15 @@ def _subject(action: str, command: Deposit | Withdrawal) -> Subject:
     )
 
 
+def _refuse_remote() -> Verdict:
+    detail = "this deployment has no cashier: the operator's own wallet keeps the money"
+    return refuse(CroupierError(WALLET_IS_REMOTE, detail))
+
+
 def decide_deposit(facts: Facts, call: Call, deposit: Deposit, stamp: Stamp) -> Verdict:
     """Credit a wallet from cash."""
+    if facts.wallet is not None:
+        return _refuse_remote()
     subject = _subject("deposit", deposit)
     known = decide_known(facts, call, subject, stamp)
     if known is not None:
@@ -59,6 +66,8 @@ def decide_deposit(facts: Facts, call: Call, deposit: Deposit, stamp: Stamp) -> 
 
 def decide_withdrawal(facts: Facts, call: Call, withdrawal: Withdrawal, stamp: Stamp) -> Verdict:
     """Debit a wallet to cash, or decline it for ever under its reference."""
+    if facts.wallet is not None:
+        return _refuse_remote()
     subject = _subject("withdrawal", withdrawal)
     known = decide_known(facts, call, subject, stamp)
     if known is not None:
@@ -92,6 +101,8 @@ def _approve(
 
 def decide_cancel(facts: Facts, call: Call, cancel: CancelWithdrawal, stamp: Stamp) -> Verdict:
     """Give a withdrawal back, once; before the withdrawal it leaves a tombstone."""
+    if facts.wallet is not None:
+        return _refuse_remote()
     target = facts.references.get((OPERATOR, cancel.reference))
     subject = Subject(
         action="withdrawal_cancel",

@@ -29,6 +29,7 @@ from croupier.moneypath.decide.verdict import (
 from croupier.moneypath.decide.wallet import (
     Movement,
     ask_wallet,
+    behind,
     code_of,
     deliver,
     pending_call,
@@ -51,7 +52,7 @@ from croupier.moneypath.outcomes import (
 from croupier.play.round import Round, RoundChange
 from croupier.play.session import Change, Session
 from croupier.wallet.accounts import CLEARING, RECEIVABLE, Leg, mirror, wallet_of
-from croupier.wallet.calls import CallState, WalletCall
+from croupier.wallet.calls import BET, CallState, WalletCall
 from croupier.wallet.entries import plan_win_clamp, plan_win_rollback
 from croupier.wallet.port import IfSpent, Operation, Refused
 
@@ -92,6 +93,10 @@ def decide_rollback(facts: Facts, call: Call, rollback: Rollback, stamp: Stamp) 
             TARGET_SETTLED, "the bet is settled; it is not rolled back", field="target_reference"
         )
         return refuse(settled)
+    asked = pending_call(facts, call, rollback.target_reference)
+    if target is None and asked is not None and asked.is_open and asked.action != BET:
+        # Money that is being taken back arrives first: then there is something to roll back.
+        return refuse(behind())
     if target is None:
         return _approve_nothing(facts, call, subject, stamp, rollback=rollback, code=NOTHING_TO_ROLL_BACK)
     if target.rolled_back_by is not None:

@@ -29,6 +29,7 @@ from croupier.moneypath.outcomes import (
 from croupier.play.unknown import WALLET_OUTCOME, UnknownOutcome
 from croupier.wallet.accounts import WALLET, Leg, wallet_of
 from croupier.wallet.calls import (
+    BET,
     UNDO,
     Booked,
     CallState,
@@ -132,6 +133,8 @@ def ask_wallet(
     if is_held and known.request_id != call.request_id:
         detail = "the same reference is with the operator's wallet; repeat it"
         return refuse(CroupierError(WALLET_UNANSWERED, detail, reason=BEHIND, retry_after_s=1))
+    if known.state == CallState.NOT_APPLIED:
+        return _why_not_now(facts, call, known.player_id) or _sent(take(known, stamp.now, terms))
     is_doubtful = known.state in (CallState.ASKED, CallState.UNKNOWN)
     return _sent(take(known, stamp.now, terms), is_doubtful=is_doubtful)
 
@@ -148,18 +151,29 @@ def unanswered(known: WalletCall) -> CroupierError:
 def _ask_anew(
     facts: Facts, call: Call, subject: Subject, movement: Movement, action: Action, stamp: Stamp
 ) -> Verdict:
-    if facts.is_awaiting(subject.player_id):
-        detail = (
-            "earlier money of this player is on its way to the operator's wallet; repeat the same reference"
-        )
-        return refuse(CroupierError(WALLET_UNANSWERED, detail, reason=BEHIND, retry_after_s=1))
-    if call.is_wallet_away:
-        detail = "the operator's wallet is not asked for the moment; repeat the same reference later"
-        return refuse(CroupierError(WALLET_UNAVAILABLE, detail, retry_after_s=1))
+    refused = _why_not_now(facts, call, subject.player_id)
+    if refused is not None:
+        return refused
     made = _make(facts, call, subject, movement, stamp, booked=Booked.AFTER)
     kept = structs.replace(made, request=render_call(call), occurred_at=_occurred_at(action, stamp))
     assert facts.wallet is not None, "only the operator's own wallet is asked"  # noqa: S101 (narrowing)
-    return _sent(take(kept, stamp.now, facts.wallet), is_doubtful=False)
+    return _sent(take(kept, stamp.now, facts.wallet))
+
+
+def _why_not_now(facts: Facts, call: Call, player_id: str) -> Verdict | None:
+    """Why a debit is not asked now: it overtakes nothing, and a wallet that is away is left alone."""
+    if facts.is_awaiting(player_id):
+        return refuse(behind())
+    if call.is_wallet_away:
+        detail = "the operator's wallet is not asked for the moment; repeat the same reference later"
+        return refuse(CroupierError(WALLET_UNAVAILABLE, detail, retry_after_s=1))
+    return None
+
+
+def behind() -> CroupierError:
+    """The error of what must wait for earlier money of its player."""
+    detail = "earlier money of this player is on its way to the operator's wallet; repeat the same reference"
+    return CroupierError(WALLET_UNANSWERED, detail, reason=BEHIND, retry_after_s=1)
 
 
 def _occurred_at(action: Action, stamp: Stamp) -> datetime:
@@ -167,7 +181,7 @@ def _occurred_at(action: Action, stamp: Stamp) -> datetime:
     return at
 
 
-def _sent(taken: WalletCall, *, is_doubtful: bool) -> Verdict:
+def _sent(taken: WalletCall, *, is_doubtful: bool = False) -> Verdict:
     return Verdict(effects=Effects(wallet_calls=(taken,)), asks=(Sending(taken, is_doubtful),))
 
 
@@ -271,7 +285,7 @@ def hear_words(facts: Facts, call: Call, stamp: Stamp) -> None:
             facts.apply(Effects(breaks=_contradictions(call, known, word, stamp)))
             continue
         after = hear(known, word, stamp.now)
-        is_late = call.is_late and isinstance(word, Approved) and after.state == CallState.APPROVED
+        is_late = call.is_late and known.action == BET and after.state == CallState.APPROVED
         facts.apply(_heard(call, structs.replace(after, is_late=is_late), word, stamp))
 
 

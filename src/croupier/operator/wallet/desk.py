@@ -24,6 +24,7 @@ from croupier.moneypath.commands import (
     OpenSession,
     ReadBalance,
     Rollback,
+    SpendNonce,
     TellWallet,
     Win,
 )
@@ -176,6 +177,7 @@ class WalletDesk:
         try:
             async with self.turns.take(call.player_id):
                 if caller.is_gone:
+                    await self._spend_nonce(call)
                     return
                 await self.conduct(call, caller)
         except Exception as error:  # noqa: BLE001 (the worker loop: every caller gets an answer)
@@ -269,11 +271,31 @@ class WalletDesk:
         assert not isinstance(answer, Ask), "what is told asks nothing"  # noqa: S101 (narrowing)
         return answer[0]
 
+    async def _spend_nonce(self, call: Call) -> None:
+        """A request that goes no further spends its nonce all the same, so that it cannot be replayed."""
+        nonce = call.nonce
+        if nonce is None:
+            return
+        alone = Call(
+            provider=call.provider,
+            player_id=nonce.nonce,
+            bucket=nonce.bucket,
+            request_id=call.request_id,
+            correlation_id=call.correlation_id,
+            nonce=nonce,
+            actions=(SpendNonce(player_id=nonce.nonce),),
+        )
+        await self._decide(alone)
+
     async def _pass_by(self, call: Call, ends_at_s: float) -> tuple[Outcome, ...]:
         """A call that moves nothing. A session begins only where the wallet says what the player has."""
         opening = next((action for action in call.actions if isinstance(action, OpenSession)), None)
         if opening is not None:
-            balance = await self._load_balance(call, opening.opening.asset, ends_at_s)
+            try:
+                balance = await self._load_balance(call, opening.opening.asset, ends_at_s)
+            except CroupierError:
+                await self._spend_nonce(call)
+                raise
             call = structs.replace(call, told=((opening.opening.asset, balance),))
         answer = await self._decide(call)
         assert not isinstance(answer, Ask), "only what moves money asks"  # noqa: S101 (narrowing)

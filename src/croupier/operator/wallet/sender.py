@@ -170,8 +170,11 @@ class RemoteWallet:
         )
 
     def is_away(self, operation: Operation) -> bool:
-        """Whether a movement would not be sent now, as far as this process knows."""
-        return self._breakers.is_open(ENDPOINTS[operation])
+        """Whether a movement would not be sent now, as far as this process knows.
+
+        A wallet that does not even say what became of earlier ones is asked for nothing new.
+        """
+        return self._breakers.is_open(ENDPOINTS[operation]) or self._breakers.is_open(STATUS_ENDPOINT)
 
     async def move(self, order: WalletOrder, *, ends_at_s: float) -> Word:
         """Ask for a movement. `NotApplied` is said only when no attempt can have reached the wallet's books."""

@@ -99,10 +99,8 @@ class Settling:
         if parts.desk.wallet.is_away(Operation.CREDIT):
             return 0
         now = parts.now()
-        heads = [
-            read_wallet_call(row["call"])
-            for row in await parts.pool.fetch(_SQL["claim"].sql, now, now + LEASE, PLAYERS)
-        ]
+        rows = await parts.pool.fetch(_SQL["claim"].sql, now, now + LEASE, PLAYERS)
+        heads = [_read_claimed(row) for row in rows]
         await asyncio.gather(*(self._go_through(head) for head in heads))
         return len(heads)
 
@@ -128,11 +126,12 @@ class Settling:
         rows = await self._parts.pool.fetch(
             _SQL["claim_following"].sql, now, now + LEASE, last.bucket, last.player_id, last.id, FOLLOWING
         )
-        return sorted((read_wallet_call(row["call"]) for row in rows), key=lambda call: call.id)
+        return sorted(map(_read_claimed, rows), key=lambda call: call.id)
 
     async def _release(self, calls: Sequence[WalletCall]) -> None:
         if calls:
-            await self._parts.pool.execute(_SQL["release"].sql, self._parts.now(), *_keys(calls))
+            states = [call.state for call in calls]
+            await self._parts.pool.execute(_SQL["release"].sql, self._parts.now(), *_keys(calls), states)
 
     async def settle_one(self, call: WalletCall) -> bool:
         """Ask what is to be asked, and have the answer decided; whether that settles it."""
@@ -228,6 +227,11 @@ class Settling:
         """How much is open with the wallet, by state."""
         now = self._parts.now()
         return [_level(row, now) for row in await self._parts.pool.fetch(_SQL["levels"].sql)]
+
+
+def _read_claimed(row: Mapping[str, Any]) -> WalletCall:
+    """A call as it was before it was taken: that says what must be asked of it first."""
+    return structs.replace(read_wallet_call(row["call"]), state=row["was"])
 
 
 def _level(row: Mapping[str, Any], now: datetime) -> WalletLevel:
