@@ -187,7 +187,7 @@ async def test_a_run_does_what_its_plan_said_delivery_by_delivery(scene: Scene) 
     assert proof["effects"]["planned"] == proof["effects"]["applied"] == {"deliveries": 6, "money": money}
     assert proof["effects"]["equal"]
     assert proof["ledger"]["added"] == {"by_replay": planned.plan.entries, "by_others": 0}
-    assert proof["check"] == dict.fromkeys(("I1", "I2", "I4", "I5", "I10"), "held")
+    assert proof["check"] == dict.fromkeys(("I1", "I2", "I4", "I5", "I6", "I10"), "held")
     said = "SELECT count(*) FROM journal_entry WHERE cause = $1"
     assert await scene.value(said, job.subject) == 4
 

@@ -115,7 +115,7 @@ async def test_the_wallet_of_nobody_is_unknown_and_an_unused_asset_is_empty(hous
     assert (missing.status_code, missing.json()["code"]) == (404, "unknown_player")
     await house.deposit("d-1", 1_000)
     usd = (await house.get(house.wallet(asset="USD"))).json()
-    assert usd["funds"] == [{"fund": "cash", "balance": {"amount": "0", "asset": "USD"}}]
+    assert usd["funds"] == [{"fund": "cash", "balance": {"amount": "0", "asset": "USD"}, "flowed": None}]
     wrong = await house.get(house.wallet(asset="EURO"))
     assert (wrong.status_code, wrong.json()["code"]) == (422, "unknown_asset")
     assert "EUR" in wrong.json()["detail"]

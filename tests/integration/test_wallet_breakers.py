@@ -254,6 +254,16 @@ async def test_a_person_holds_the_wallets_calls_back_and_lets_them_through(stand
     assert isinstance(await stand.debit(), Approved)
 
 
+async def test_a_wallet_that_does_not_say_what_became_of_things_is_asked_for_nothing_new(
+    stand: Stand, run: Run
+) -> None:
+    assert not stand.remote.is_away(Operation.DEBIT)
+    held = await run("open", "operator", "--operation", "wallet_status", "--reason", "their ticket 8")
+    assert held.exit_code == 0, held.output
+    await stand.breakers.look()
+    assert all(stand.remote.is_away(operation) for operation in Operation)
+
+
 @pytest.mark.parametrize("arguments", [("operator",), ("operator", "--operation", "wallet_transfer")])
 async def test_what_the_wallet_is_not_asked_cannot_be_held_back(run: Run, arguments: tuple[str, ...]) -> None:
     refused_ = await run("open", *arguments, "--reason", "x")
