@@ -16,7 +16,7 @@ from crash_site import CrashSite, until
 from test_kill import kill_database, kill_worker, progress
 
 from croupier.demo.platform import Platform
-from croupier.demo.wallet_service import WalletOrder, WalletService, wallet_process
+from croupier.demo.wallet_service import WalletService, WalletStart, wallet_process
 from croupier.runtime.database import ensure_database
 from croupier.runtime.embedded import EmbeddedServer
 from croupier_signing import random_token
@@ -67,7 +67,7 @@ async def own_wallet(site: CrashSite) -> AsyncIterator[WalletService]:
     key = write_key(site.folder)
     async with EmbeddedServer(site.folder / "wallet") as server:
         url = await ensure_database(server.url(), "wallet")
-        order = WalletOrder(database_url=url, secret=f"file:{key}", latency_ms=15, seed="1")
+        order = WalletStart(database_url=url, secret=f"file:{key}", latency_ms=15, seed="1")
         async with wallet_process(order) as wallet:
             text = site.config_path.read_text()
             section = (

@@ -15,7 +15,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
 
-from croupier.demo.wallet_service import WalletOrder, wallet_process
+from croupier.demo.wallet_service import WalletStart, wallet_process
 from croupier.operator.wallet.contract import read_examples
 from croupier.runtime.database import ensure_database
 from croupier.runtime.embedded import EmbeddedServer
@@ -42,7 +42,7 @@ async def _execute(folder: Path) -> Executed:
     await server.start()
     try:
         url = await ensure_database(server.url(), "reference_wallet")
-        order = WalletOrder(
+        order = WalletStart(
             database_url=url, secret="env:WALLET_SECRET", environment={"WALLET_SECRET": SECRET}
         )
         async with wallet_process(order) as wallet:

@@ -16,8 +16,8 @@ from lane_desk import IDS, attempt, read_rows
 from msgspec import Struct, structs
 from wallet_stage import Clock, Guest, WalletStage, open_wallet_stage
 
-from croupier.demo.wallet_service import WalletOrder as ProcessOrder
 from croupier.demo.wallet_service import WalletService, wallet_process
+from croupier.demo.wallet_service import WalletStart as ProcessOrder
 from croupier.ids import bucket_of
 from croupier.moneypath.outcomes import Outcome
 from croupier.operator.wallet.client import WalletClient, WalletSettings

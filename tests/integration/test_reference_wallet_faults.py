@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from wallet_caller import JSON, KEY, Caller, item, movement, open_wallet, sign
 
-from croupier.demo.wallet_service import WalletOrder, WalletProcessFailed, wallet_process
+from croupier.demo.wallet_service import WalletProcessFailed, WalletStart, wallet_process
 from croupier.sandbox.wallet.faults import FAULTS, ControlOrder, Dose, Switches
 from croupier.sandbox.wallet.lies import GARBAGE
 from croupier.sandbox.wallet.trouble import Trouble
@@ -319,7 +319,7 @@ async def test_the_process_serves_ends_and_goes_on_where_it_was_killed(
     empty_database_url: str,
 ) -> None:
     secret = {"WALLET_TEST_KEY": KEY.secret.decode()}
-    order = WalletOrder(database_url=empty_database_url, secret="env:WALLET_TEST_KEY", environment=secret)
+    order = WalletStart(database_url=empty_database_url, secret="env:WALLET_TEST_KEY", environment=secret)
     async with wallet_process(order) as running:
         await running.deposit("p-1", "EUR", 500, "c-1")
         async with aiohttp.ClientSession() as http:
@@ -343,7 +343,7 @@ async def test_the_process_serves_ends_and_goes_on_where_it_was_killed(
 
 
 async def test_a_process_that_cannot_start_says_why(empty_database_url: str) -> None:
-    order = WalletOrder(database_url=empty_database_url, secret="env:CROUPIER_NO_SUCH_VARIABLE")
+    order = WalletStart(database_url=empty_database_url, secret="env:CROUPIER_NO_SUCH_VARIABLE")
     assert "CROUPIER_NO_SUCH_VARIABLE" not in os.environ
     with pytest.raises(WalletProcessFailed, match="did not start"):
         async with wallet_process(order):

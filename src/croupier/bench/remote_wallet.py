@@ -36,7 +36,7 @@ from croupier.bench.seats import ASSET, PROVIDER, PURSE, Seat, open_seats
 from croupier.bench.site import Site
 from croupier.bench.speech import NATIVE, WALLET
 from croupier.bench.stage import Stage, describe_machine, open_stage
-from croupier.demo.wallet_service import WalletOrder, WalletProcessFailed, WalletService, wallet_process
+from croupier.demo.wallet_service import WalletProcessFailed, WalletService, WalletStart, wallet_process
 from croupier.runtime.database import ensure_database
 from croupier.wallet.calls import WalletTerms
 from croupier_signing import random_token
@@ -116,7 +116,7 @@ async def _open_all(
     secret = random_token()
     key = stage.folder / "wallet.key"
     _write_private(key, secret)
-    order = WalletOrder(
+    order = WalletStart(
         database_url=await ensure_database(stage.server.url(), "wallet"),
         secret=f"file:{key}",
         key_id=KEY_ID,

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from croupier.conformance.launches import LaunchReceiver
 from croupier.conformance.operator_client import OperatorClient, RemoteCashier
-from croupier.demo.wallet_service import WalletOrder, WalletService, wallet_process
+from croupier.demo.wallet_service import WalletService, WalletStart, wallet_process
 from croupier.governance.keyring import lock_keys, write_step
 from croupier.governance.keys import decide_revoke
 from croupier.providers.manifest import Capability, KeyKind, Manifest
@@ -110,7 +110,7 @@ async def _own_wallet(folder: Path) -> AsyncIterator[WalletService]:
     key.write_text(random_token())
     async with EmbeddedServer(folder / "wallet") as server:
         url = await ensure_database(server.url(), "wallet")
-        async with wallet_process(WalletOrder(database_url=url, secret=f"file:{key}")) as wallet:
+        async with wallet_process(WalletStart(database_url=url, secret=f"file:{key}")) as wallet:
             yield wallet
 
 

@@ -14,7 +14,7 @@ import asyncpg
 from croupier.demo.platform import Platform, PlatformError
 from croupier.demo.settings import DemoSettings, WalletMode
 from croupier.demo.studio import DemoFailed
-from croupier.demo.wallet_service import WalletOrder, WalletProcessFailed, WalletService, wallet_process
+from croupier.demo.wallet_service import WalletProcessFailed, WalletService, WalletStart, wallet_process
 from croupier.runtime.config import Config
 from croupier.runtime.config.starter import KEYS_FOLDER
 from croupier.runtime.database import ensure_database
@@ -51,7 +51,7 @@ async def own_wallet(
     async with EmbeddedServer(config.database.embedded_folder) as server:
         await _forget(server.url())
         url = await ensure_database(server.url(), WALLET_DATABASE)
-        order = WalletOrder(database_url=url, secret=f"file:{key}", seed=str(settings.seed))
+        order = WalletStart(database_url=url, secret=f"file:{key}", seed=str(settings.seed))
         async with contextlib.AsyncExitStack() as stack:
             try:
                 wallet = await stack.enter_async_context(wallet_process(order))

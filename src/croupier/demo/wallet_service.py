@@ -22,7 +22,7 @@ class WalletProcessFailed(Exception):
     """The reference wallet did not start, or answers its own operator with an error; the text says why."""
 
 
-class WalletOrder(Struct, frozen=True, kw_only=True):
+class WalletStart(Struct, frozen=True, kw_only=True):
     """How to start one: its books' database, and the key of which Croupier signs, by reference (`env:` or `file:`).
 
     `environment` is added to this process's own, for a secret that stands in it. Port 0 takes a free one.
@@ -108,7 +108,7 @@ class WalletService:
 
 
 @contextlib.asynccontextmanager
-async def wallet_process(order: WalletOrder) -> AsyncIterator[WalletService]:
+async def wallet_process(order: WalletStart) -> AsyncIterator[WalletService]:
     """The reference wallet as a process of its own, ended on leaving.
 
     Raises WalletProcessFailed when it does not start.
@@ -147,7 +147,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _command(order: WalletOrder) -> list[str]:
+def _command(order: WalletStart) -> list[str]:
     """The command line; the process also ends when this one does, whose end it reads from."""
     options = {
         "--listen": order.listen,
