@@ -360,7 +360,8 @@ async def test_dead_letters_go_back_by_filter_and_are_processed(
     ended = await run("redrive", *options, *REASON)
     assert ended.exit_code == (0 if expected else 1), ended.output
     rows = await inbox.connection.fetch("SELECT id, attempts, fence, order_key FROM inbox_queue ORDER BY id")
-    assert [row["id"] for row in rows] == [ids[place] for place in expected]
+    # Ids of two senders in one millisecond have no order.
+    assert [row["id"] for row in rows] == sorted(ids[place] for place in expected)
     assert {row["attempts"] for row in rows} <= {0}
     assert {row["fence"] for row in rows} <= {3}, (
         "a worker that slept cannot mistake the new lease for its own"
