@@ -159,18 +159,20 @@ async def open_agreement_stage(url: str, *, ago: timedelta = AGO) -> AsyncIterat
             await service.control(clock_skew_s=skew_s)
             clock = EarlierClock(ago)
             wallet = remote_wallet(service.url, pool, clock)
-            async with open_wallet_stage(url, wallet=wallet, clock=clock) as stage:  # type: ignore[arg-type]
-                parts = AgreementParts(
-                    pool=pool,
-                    wallet=wallet,
-                    submit=stage.lanes.submit,
-                    ids=IDS,
-                    now=now,
-                    owner=OWNER,
-                    deadline=DEADLINE,
-                )
-                yield AgreementStage(stage, service, parts, itertools.count(1), skew_s)
-            await wallet.close()
+            try:
+                async with open_wallet_stage(url, wallet=wallet, clock=clock) as stage:  # type: ignore[arg-type]
+                    parts = AgreementParts(
+                        pool=pool,
+                        wallet=wallet,
+                        submit=stage.lanes.submit,
+                        ids=IDS,
+                        now=now,
+                        owner=OWNER,
+                        deadline=DEADLINE,
+                    )
+                    yield AgreementStage(stage, service, parts, itertools.count(1), skew_s)
+            finally:
+                await wallet.close()
     finally:
         await pool.close()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from agreement_stage import DEADLINE, OWNER, AgreementStage, now, open_agreement_stage
-from lane_desk import IDS, attempt, read_rows, read_value
+from lane_desk import IDS, read_rows, read_value
 from msgspec import structs
 from wallet_stage import ask_in_vain
 
@@ -25,7 +25,6 @@ from croupier.settlement.agreement.sides import DatabaseSides
 from croupier.telemetry.agreement_metrics import WALLET
 from croupier.telemetry.metrics import Metrics
 from croupier.wallet.port import Approved, Operation, WalletOrder
-from model.calls import call, deposit
 
 
 @pytest.fixture
@@ -206,12 +205,11 @@ async def test_an_entry_that_nobody_asked_the_wallet_for_is_found(database_url: 
     async with open_agreement_stage(database_url, ago=timedelta()) as stage:
         guest = await stage.guest()
         await stage.bet(guest)
-        money = deposit("cash-1", 60, player_id=guest.player_id)
-        await stage.stage.lanes.submit(attempt(call(money), guest.player_id))
+        await plant_entry(stage, guest.player_id, "unasked", 60)
         (done, *_) = await stage.work(now=lambda: now() + timedelta(hours=3))
         assert done.kinds == {"ledger_has_unasked_entry": 1}
         (found,) = await stage.breaks()
-        assert (found["subject"], found["amount"], found["asset"]) == ("operator:cash-1", "60", "EUR")
+        assert (found["subject"], found["amount"], found["asset"]) == ("acme:unasked", "60", "EUR")
 
 
 async def test_an_entry_of_what_was_undone_is_one_that_nobody_asked_for(database_url: str) -> None:
@@ -318,6 +316,10 @@ async def test_an_hour_whose_process_died_is_compared_again_when_its_lease_ends(
         await compare_until_due(
             structs.replace(stage, parts=structs.replace(stage.parts, submit=die_after_two))
         )
+    async with asyncio.timeout(10):
+        # Those that were under way when the process died.
+        while len(await stage.breaks()) < 2:  # noqa: ASYNC110 (nothing to wait on)
+            await asyncio.sleep(0.01)
     assert len(await stage.breaks()) == 2
     assert await compare_next(stage.parts) is None
     await stage.work(now=lambda: now() + LEASE + timedelta(seconds=1))
