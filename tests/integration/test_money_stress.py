@@ -140,7 +140,7 @@ class LossyConnection:
     async def execute(self, query: str, *arguments: Any) -> str:
         """Run a statement without result; raises ConnectionResetError."""
         status: str = await self._connection.execute(query, *arguments)
-        if query == "COMMIT" and self._random.random() < LOSS:
+        if query.startswith("COMMIT") and self._random.random() < LOSS:
             self._lost.append(status)
             raise ConnectionResetError("the answer is lost")
         return status

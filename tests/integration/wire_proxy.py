@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 
 from lane_desk import with_address
 
-COMMIT: Final = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+COMMIT: Final = b"Q\x00\x00\x00\x15COMMIT AND CHAIN\x00"
 """A simple query: its type, its length, its text (PostgreSQL documentation, "Message Formats")."""
 READY: Final = b"Z\x00\x00\x00\x05I"
 """The server's word that nothing is open any more: what was sent has been done and committed."""
+CHAINED: Final = b"C\x00\x00\x00\x0bCOMMIT\x00Z\x00\x00\x00\x05T"
+"""The server's word that what was open is committed, and the next transaction is open."""
 CHUNK: Final = 65_536
 
 
@@ -156,9 +158,9 @@ class WireProxy:
             await self._late.wait()
         server_writer.write(chunk)
         reply = b""
-        while READY not in reply:
+        end = CHAINED if self._marker == COMMIT else READY
+        while end not in reply:
             reply += await server_reader.read(CHUNK)
-        assert self._marker != COMMIT or b"COMMIT\x00" in reply, "the server has committed"
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -168,14 +168,16 @@ class Lane:
             self._note(batch, time.perf_counter() - started, result)
 
     async def _rest(self) -> None:
-        """Wait for calls with a transaction begun ahead: it holds nothing, and spares the next caller a round trip.
+        """Wait for calls with the transaction that the last commit began, and give it up after a moment.
 
-        It is given up after a moment, so that an idle lane keeps no transaction open.
+        So an idle lane keeps no transaction open. One that was idle begins the next before it is needed again.
         """
-        await self._say("BEGIN")
-        self._is_begun = self._connection is not None
+        if not self._is_begun:
+            await self._say("BEGIN")
+            self._is_begun = self._connection is not None
         try:
-            await asyncio.wait_for(self._wake.wait(), AHEAD_S)
+            async with asyncio.timeout(AHEAD_S):
+                await self._wake.wait()
         except TimeoutError:
             self._is_begun = False
             await self._say("ROLLBACK")
@@ -225,6 +227,7 @@ class Lane:
                     "batch_failed", lane=self._number, size=len(batch), fault=fault.name, error=repr(error)
                 )
             else:
+                self._is_begun = True
                 for item, answer in zip(batch, answers, strict=True):
                     item.answer(answer)
                 return "committed"
