@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 from lane_desk import read_value, require_sound_books
+from msgspec import structs
 from operator_house import OPENING, PLAYER, House, open_house, session_uuid
 
 from croupier.errors import PROVIDER_UNAVAILABLE, UNAVAILABLE, CroupierError
@@ -25,6 +26,8 @@ from model.calls import bet, win
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RULES = BreakerSettings(min_calls=10, open_s=15, probes=3, probe_lease_s=20)
 SICK = Endpoint("sick", "launch")
+SPARED = Endpoint("spared", "launch")
+"""Of a provider whose breakers never stay open for longer than the first time."""
 WELL = Endpoint("well", "launch")
 
 
@@ -34,7 +37,8 @@ class Cluster:
     def __init__(self, pool: asyncpg.Pool, processes: int) -> None:
         self.now = T0
         self.pool = pool
-        self.desks = [Breakers(pool, RULES, IdSource(), lambda: self.now) for _ in range(processes)]
+        own = {SPARED.provider: structs.replace(RULES, open_cap_s=15)}
+        self.desks = [Breakers(pool, RULES, IdSource(), lambda: self.now, own=own) for _ in range(processes)]
 
     async def look(self) -> None:
         """Everybody reports, and then learns what the others said."""
@@ -112,6 +116,22 @@ async def test_a_probe_that_fails_or_is_slow_opens_it_again_for_longer(
     with pytest.raises(CroupierError) as refused:
         await cluster.desks[2].begin(SICK)
     assert refused.value.retry_after_s == 30
+
+
+async def test_how_long_it_stays_open_may_be_a_providers_own(cluster: Cluster) -> None:
+    desk = cluster.desks[0]
+    for endpoint in (SICK, SPARED):
+        await cluster.fail(desk, 10, endpoint)
+    await cluster.look()
+    opened: list[bool] = []
+    for _ in range(3):
+        cluster.now += timedelta(seconds=16)
+        opened.append(desk.is_open(SICK))
+        assert not desk.is_open(SPARED)
+        for endpoint in (SICK, SPARED):
+            if not desk.is_open(endpoint):
+                await desk.end(await desk.begin(endpoint), Ended.FAILED)
+    assert opened == [False, True, False]
 
 
 async def test_a_probe_of_a_process_that_is_gone_counts_as_failed_in_the_end(cluster: Cluster) -> None:

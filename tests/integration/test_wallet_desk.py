@@ -11,7 +11,7 @@ from wallet_stage import ask_in_vain, open_wallet_stage
 
 from croupier.errors import REFERENCE_CONFLICT, UNKNOWN_PLAYER, WALLET_UNANSWERED, WALLET_UNAVAILABLE
 from croupier.moneypath.commands import ReadBalance
-from croupier.wallet.port import NotApplied, Refused, Unknown
+from croupier.wallet.port import BREAKER_OPEN, NotApplied, Refused, Unknown
 from model.calls import call, close_round, close_session, restrict, rollback
 from model.town_wallet import Trouble
 
@@ -184,6 +184,23 @@ async def test_a_later_bet_waits_for_earlier_money_and_a_credit_lines_up(databas
         assert (await waiting).balance == 50
         assert [order.provider_reference for order in stage.wallet.asked] == ["b1", "w1", "b2"]
         assert await stage.states() == {"b1": "approved", "w1": "approved", "b2": "approved"}
+    await require_sound_books(database_url)
+
+
+async def test_after_a_long_outage_what_is_unknown_is_asked_within_seconds(database_url: str) -> None:
+    """While the breaker spares the wallet nobody is asked, so the pauses need not grow for the wallet's sake."""
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest()
+        stage.wallet.troubles.append(Trouble(is_applied=True, word=Unknown("reset")))
+        await ask_in_vain(lambda: stage.ask(guest.bet("b1", 250)))
+        stage.wallet.status_troubles.extend(Unknown(BREAKER_OPEN) for _ in range(20))
+        for _ in range(20):
+            stage.clock.pass_by(seconds=4)
+            await stage.settle()
+        assert len(stage.wallet.status_asked) == 20
+        stage.clock.pass_by(seconds=4)
+        await stage.settle()
+        assert await stage.states() == {"b1": "approved"}
     await require_sound_books(database_url)
 
 

@@ -22,9 +22,9 @@ from croupier.demo.settings import COUNTRY, NATIVE, WALLET_FAULTS, WALLET_LATE_M
 from croupier.demo.studio import DemoFailed
 from croupier.demo.wallet_service import WalletService
 from croupier.errors import WALLET_UNANSWERED, WALLET_UNAVAILABLE
-from croupier.operator.wallet.sender import BREAKER_OPEN
 from croupier.runtime.database import connect_app
 from croupier.runtime.statements import load_statements
+from croupier.wallet.port import BREAKER_OPEN
 
 _SQL: Final = load_statements("croupier/demo/wallet_proofs.sql")
 HELD_BACK_S: Final = 40.0

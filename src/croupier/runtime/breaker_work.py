@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import asyncpg
+from msgspec import structs
 
 from croupier.ids import IdSource
+from croupier.operator.wallet.endpoints import WALLET
 from croupier.providers.breakers.desk import Breakers
 from croupier.providers.breakers.machine import Breaker, BreakerSettings
 from croupier.providers.breakers.store import Endpoint
@@ -42,4 +44,6 @@ def build_breakers(
                 provider=endpoint.provider, operation=endpoint.operation, state=breaker.state.value
             )
 
-    return Breakers(pool, breaker_settings(config), ids, now, observe)
+    settings = breaker_settings(config)
+    wallet = structs.replace(settings, open_cap_s=config.wallet.breaker_open_cap_s)
+    return Breakers(pool, settings, ids, now, observe, own={WALLET: wallet})

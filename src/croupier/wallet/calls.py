@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 from croupier.ids import SESSION, WALLET_CALL, render_id
 from croupier.wallet.port import (
+    BREAKER_OPEN,
     Approved,
     IfSpent,
     NotApplied,
@@ -77,7 +78,7 @@ class WalletTerms(Struct, frozen=True, kw_only=True):
 FIRST_PAUSE: Final = timedelta(seconds=1)
 LONGEST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_WAIT: Final = timedelta(seconds=4)
-"""How long at most what certainly did not arrive rests: the breaker spares the wallet, and a player waits for it."""
+"""How long at most that rests of which the wallet was not asked: the breaker spares it, and a player waits."""
 
 
 class WalletCall(Struct, frozen=True, gc=False, kw_only=True):
@@ -204,7 +205,10 @@ def hear(call: WalletCall, word: Word, now: datetime) -> WalletCall:
                 return _settled(said, CallState.NOT_APPLIED, now)
             return _open(said, CallState.QUEUED, now, at_most=LONGEST_WAIT)
         case Unknown():
-            return _open(structs.replace(call, attempts=attempts, reason=word.reason), CallState.UNKNOWN, now)
+            said = structs.replace(call, attempts=attempts, reason=word.reason)
+            # Where nobody was asked it is the breaker that spares the wallet.
+            at_most = LONGEST_WAIT if word.reason == BREAKER_OPEN else LONGEST_PAUSE
+            return _open(said, CallState.UNKNOWN, now, at_most=at_most)
         case _:
             assert_never(word)
 
@@ -230,9 +234,7 @@ def _settled(call: WalletCall, state: CallState, now: datetime) -> WalletCall:
     )
 
 
-def _open(
-    call: WalletCall, state: CallState, now: datetime, *, at_most: timedelta = LONGEST_PAUSE
-) -> WalletCall:
+def _open(call: WalletCall, state: CallState, now: datetime, *, at_most: timedelta) -> WalletCall:
     if call.state == CallState.UNDONE:
         return call
     return structs.replace(

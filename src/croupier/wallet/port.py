@@ -93,5 +93,7 @@ class Balance(Struct, frozen=True, gc=False):
     amount: int
 
 
+BREAKER_OPEN: Final = "breaker_open"
+"""Why nobody was asked: the wallet is spared for the moment."""
 NOT_FOUND: Final = "not_found"
 """Why a movement was not applied as far as its status tells: the wallet never heard of it."""

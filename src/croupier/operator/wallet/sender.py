@@ -48,6 +48,7 @@ from croupier.providers.breakers.store import Endpoint
 from croupier.providers.contract import Reply
 from croupier.providers.retries import PASSING_FAULTS, RetryBudget, plan_pause, read_retry_after_s
 from croupier.wallet.port import (
+    BREAKER_OPEN,
     NOT_FOUND,
     Approved,
     Balance,
@@ -61,7 +62,6 @@ from croupier.wallet.port import (
 
 T = TypeVar("T")
 
-BREAKER_OPEN: Final = "breaker_open"
 TOO_MANY_WAITING: Final = "too_many_waiting"
 NO_CONNECTION: Final = "no_connection_in_time"
 LOST: Final = "lost"

@@ -63,7 +63,10 @@ class Pass(Struct, frozen=True):
 
 
 class Breakers:
-    """The breakers of one process; `observe` is told how all of them stand, twice a second."""
+    """The breakers of one process; `observe` is told how all of them stand, twice a second.
+
+    `own` are the settings of providers that have some of their own.
+    """
 
     def __init__(
         self,
@@ -72,8 +75,11 @@ class Breakers:
         ids: IdSource,
         now: Callable[[], datetime],
         observe: Callable[[Mapping[Endpoint, Breaker]], None] = lambda _: None,
+        *,
+        own: Mapping[str, BreakerSettings] | None = None,
     ) -> None:
-        self.settings = settings
+        self._settings = settings
+        self._own = own or {}
         self._pool = pool
         self._ids = ids
         self._now = now
@@ -88,7 +94,7 @@ class Breakers:
         return (
             breaker is not None
             and not lets_through(breaker)
-            and not may_probe(breaker, self.settings, self._now())
+            and not may_probe(breaker, self._settings_of(endpoint), self._now())
         )
 
     async def begin(self, endpoint: Endpoint) -> Pass:
@@ -100,12 +106,12 @@ class Breakers:
         breaker = self._known.get(endpoint)
         if breaker is None or lets_through(breaker):
             return Pass(endpoint)
-        if not may_probe(breaker, self.settings, self._now()):
+        if not may_probe(breaker, self._settings_of(endpoint), self._now()):
             raise self._refusal(endpoint, breaker)
         taken: list[Breaker] = []
 
         def take(current: Breaker) -> Step | None:
-            step = take_probe(current, self.settings, self._now())
+            step = take_probe(current, self._settings_of(endpoint), self._now())
             if step is not None:
                 taken.append(step.breaker)
             return step
@@ -132,7 +138,8 @@ class Breakers:
         succeeded = None if ended is Ended.UNUSED else ended is Ended.OK
 
         def step(current: Breaker) -> Step:
-            return end_probe(current, until, succeeded=succeeded, settings=self.settings, now=self._now())
+            settings = self._settings_of(passed.endpoint)
+            return end_probe(current, until, succeeded=succeeded, settings=settings, now=self._now())
 
         try:
             await self._change(passed.endpoint, step)
@@ -140,11 +147,14 @@ class Breakers:
             # Its lease ends, and it counts as failed.
             _log.warning("probe_not_told", endpoint=str(passed.endpoint), error=repr(error))
 
+    def _settings_of(self, endpoint: Endpoint) -> BreakerSettings:
+        return self._own.get(endpoint.provider, self._settings)
+
     def judge(self, *, failed: bool, duration_s: float) -> Ended:
         """How a call ended that took so long, in seconds."""
         if failed:
             return Ended.FAILED
-        return Ended.SLOW if duration_s >= self.settings.slow_s else Ended.OK
+        return Ended.SLOW if duration_s >= self._settings.slow_s else Ended.OK
 
     async def follow(self) -> None:
         """Report and look until cancelled; while the database is away, what is known stands."""
@@ -172,8 +182,8 @@ class Breakers:
             kinds = [(endpoint, kind) for kind in (Ended.OK, Ended.FAILED, Ended.SLOW)]
             counts = Counts(*(self._ended[kind] for kind in kinds))
 
-            def step(current: Breaker, counts: Counts = counts) -> Step:
-                return count(current, counts, self.settings, self._now())
+            def step(current: Breaker, counts: Counts = counts, endpoint: Endpoint = endpoint) -> Step:
+                return count(current, counts, self._settings_of(endpoint), self._now())
 
             await self._change(endpoint, step)
             # What was not told stays for the next time, and what ended meanwhile too.
@@ -183,10 +193,13 @@ class Breakers:
                     del self._ended[kind]
 
     async def _expire(self) -> None:
-        now = self._now()
         for endpoint, breaker in list(self._known.items()):
-            if expire(breaker, self.settings, now).breaker != breaker:
-                await self._change(endpoint, lambda current: expire(current, self.settings, self._now()))
+
+            def step(current: Breaker, endpoint: Endpoint = endpoint) -> Step:
+                return expire(current, self._settings_of(endpoint), self._now())
+
+            if step(breaker).breaker != breaker:
+                await self._change(endpoint, step)
 
     async def _change(self, endpoint: Endpoint, step: Callable[[Breaker], Step | None]) -> Breaker:
         async with self._pool.acquire(timeout=ANSWER_S) as connection:

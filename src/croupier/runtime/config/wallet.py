@@ -43,6 +43,10 @@ class Wallet(Struct, frozen=True, forbid_unknown_fields=True):
     deadline: Annotated[
         Duration, Meta(description="When an outcome that nobody knows becomes a person's.")
     ] = "10m"
+    breaker_open_cap: Annotated[
+        Duration,
+        Meta(description="The longest a breaker of it stays open, in the place of `breakers.open_cap`."),
+    ] = "15s"
     owner: Annotated[Slug, Meta(description="The team that such outcomes belong to.")] = "finance"
 
     @property
@@ -54,6 +58,11 @@ class Wallet(Struct, frozen=True, forbid_unknown_fields=True):
     def timeout_s(self) -> int:
         """The duration in seconds."""
         return seconds_of(self.timeout)
+
+    @property
+    def breaker_open_cap_s(self) -> int:
+        """The duration in seconds."""
+        return seconds_of(self.breaker_open_cap)
 
     @property
     def deadline_s(self) -> int:
