@@ -66,7 +66,9 @@ async def resolve_break(
     async with connection.transaction():
         row = await connection.fetchrow(_SQL["lock_break"].sql, bucket, break_id)
         if row is None:
-            raise BreakStays(f"no break is called {name}; `croupier reconcile breaks` lists those that are open")
+            raise BreakStays(
+                f"no break is called {name}; `croupier reconcile breaks` lists those that are open"
+            )
         if row["resolved_at"] is not None:
             raise BreakStays(
                 f"{name} was resolved at {row['resolved_at']:%Y-%m-%dT%H:%M:%SZ} already: {row['resolution']}"
@@ -108,7 +110,9 @@ async def reopen_breaks(
     Each is what is found now, and says what had been said of it; it is audited and told like one that is new.
     """
     async with pool.acquire() as connection, connection.transaction():
-        columns = [[getattr(one, name) for one in found] for name in ("bucket", "provider", "kind", "subject")]
+        columns = [
+            [getattr(one, name) for one in found] for name in ("bucket", "provider", "kind", "subject")
+        ]
         rows = await connection.fetch(_SQL["lock_resolved"].sql, *columns, found_at)
         for row in rows:
             await _reopen(connection, found[row["place"] - 1], row, ids=ids, now=found_at)
