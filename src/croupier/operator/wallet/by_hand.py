@@ -112,7 +112,7 @@ def _why_not(call: WalletCall, order: HandOrder, now: datetime, terms: WalletTer
         since = "" if call.settled_at is None else f" since {_shown(call.settled_at)}"
         return f"{call.name} is settled already: {call.state}{since} ({call.reason or 'no reason'})"
     if call.state == CallState.ASKED and call.next_at is not None and call.next_at > now:
-        return f"{call.name} is being sent by a process right now, which has until {_shown(call.next_at)}: look again then"
+        return f"{call.name} is being sent by a process right now, which has until {_shown(call.next_at)}"
     if now < call.deadline and not order.is_early:
         return (
             f"{call.name} is {call.state}, and the background processes ask the wallet until its deadline at "
