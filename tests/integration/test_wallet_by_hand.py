@@ -201,6 +201,23 @@ async def test_an_undoing_is_settled_by_hand_like_everything_else(database_url: 
     await require_sound_books(database_url)
 
 
+async def test_a_stake_of_a_call_that_is_not_taken_whole_is_taken_back(database_url: str) -> None:
+    """What the call would ask next nobody waits for, as when the wallet's own answer is late."""
+    async with open_wallet_stage(database_url) as stage:
+        guest = await stage.guest(purse=500)
+        stage.wallet.troubles.append(Trouble(is_applied=True, word=Unknown("reset")))
+        both = guest.call(guest.bet_action("b1", 200), guest.bet_action("b2", 100))
+        await ask_in_vain(lambda: stage.desk.submit(both))
+        stage.clock.pass_by(seconds=PAST_DEADLINE.total_seconds())
+        done = await say(stage, "b1", Said.APPROVED)
+        assert (done.call.state, done.call.moved, done.journal_id) == ("undone", 200, None)
+        assert stage.wallet.balance("player-1") == 300
+        stage.clock.pass_by(seconds=4)
+        await stage.settle()
+        assert stage.wallet.balance("player-1") == 500
+    await require_sound_books(database_url)
+
+
 async def test_what_is_settled_stays_settled_and_says_as_what(database_url: str) -> None:
     async with open_wallet_stage(database_url) as stage:
         guest = await stage.guest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -11,9 +12,12 @@ from typing import Any
 import pytest
 from agreement_commands import Site, open_command_site
 from agreement_stage import now
-from lane_desk import read_rows, require_sound_books
+from lane_desk import held_wallet, read_rows, require_sound_books, waiting_for_locks
 from msgspec import structs
 from wallet_stage import ask_in_vain
+
+from croupier.moneypath.rows import read_wallet_call
+from croupier.wallet.port import Refused
 
 REASON = "their books, ticket 4711"
 
@@ -88,6 +92,39 @@ async def test_a_refusal_that_their_statement_contradicts_is_found_by_the_compar
     assert ended.exit_code == 0, ended.output
     assert "its transaction is declined (player_restricted); nothing is booked" in ended.stdout
     assert await differences(site) == [("wallet_has_unknown_movement", wtx)]
+
+
+async def test_the_wallets_own_answer_that_comes_first_stands_and_is_told(
+    site: Site, wait_until: Any
+) -> None:
+    """Both wait for the player, and the wallet's answer is the first in the row."""
+    wtx = await lose(site)
+    stage, url = site.stage.stage, site.stage.url
+    (row,) = await read_rows(url, "SELECT wallet_call_of(w) AS call FROM wallet_call w")
+
+    async def count_waiting(least: int) -> bool:
+        return await waiting_for_locks(url) >= least
+
+    async with held_wallet(url, "player-1"):
+        theirs = asyncio.create_task(
+            stage.settling.take_in(
+                read_wallet_call(row["call"]), Refused(code="limit_reached", balance=10_000)
+            )
+        )
+        await wait_until(lambda: count_waiting(1))
+        ours = asyncio.create_task(
+            site.run("wallet", "settle", wtx, "--as", "approved", "--json", "--reason", REASON)
+        )
+        await wait_until(lambda: count_waiting(2))
+    await theirs
+    ended = await ours
+    assert ended.exit_code == 1
+    assert f"{wtx} is refused: the wallet's own answer came first, and stands" in ended.stderr
+    document = json.loads(ended.stdout)
+    assert (document["said"], document["state"], document["decided"]) == ("approved", "refused", "declined")
+    assert [one["kind"] for one in document["open_breaks"]] == ["wallet_contradicts_itself"]
+    assert len(await records(site)) == 1
+    await require_sound_books(url)
 
 
 async def test_what_was_settled_is_a_document(site: Site) -> None:

@@ -156,6 +156,10 @@ def _tell(output: Output, done: HandSettled, config: Config) -> None:
         output.say(f"its transaction is {done.status} ({done.code}); nothing is booked")
     else:
         output.say("nothing is booked for its transaction")
+    if call.state == CallState.UNDONE:
+        output.say(
+            "the rest of its provider's call was not taken: the background processes take it back at the wallet"
+        )
     if call.state == CallState.QUEUED:
         output.say("the background processes send it again, under the same reference")
     for id_, kind in done.breaks:
