@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -125,7 +126,12 @@ async def test_a_bet_that_a_person_says_is_refused_is_declined_for_ever(database
     async with open_wallet_stage(database_url) as stage:
         guest = await stage.guest()
         await lose(stage, guest, "b1", 250, is_applied=False)
-        done = await say(stage, "b1", Said.REFUSED, code="insufficient_funds")
+        done = await say(stage, "b1", Said.REFUSED, code="insufficient_funds", balance=40)
+        (record,) = await stage.fetch("SELECT details FROM audit_record")
+        details = json.loads(record["details"])
+        assert (details["said"], details["code"], details["balance"], details["amount"]) == (
+            "refused", "insufficient_funds", "40", None,
+        )  # fmt: skip
         assert (done.status, done.code, done.journal_id) == ("declined", "insufficient_funds", None)
         repeated = await stage.ask(guest.bet("b1", 250))
         assert (repeated.is_approved, repeated.code) == (False, "insufficient_funds")

@@ -164,7 +164,8 @@ async def _expect_balance(connection: asyncpg.Connection, call: WalletCall, amou
 
 
 def _record(call: WalletCall, order: HandOrder, word: Word) -> Entry:
-    said = word if isinstance(word, Approved) else None
+    amount = word.amount if isinstance(word, Approved) else None
+    balance = word.balance if isinstance(word, Approved | Refused) else None
     return Entry(
         actor=order.actor,
         action="wallet_call.said_by_hand",
@@ -173,10 +174,10 @@ def _record(call: WalletCall, order: HandOrder, word: Word) -> Entry:
         details={
             "said": order.said.value,
             "code": word.reason if isinstance(word, NotApplied) else getattr(word, "code", None),
-            "amount": None if said is None else str(said.amount),
+            "amount": None if amount is None else str(amount),
             "asset": call.asset,
-            "balance": None if said is None else str(said.balance),
-            "balance_is_expected": order.balance is None,
+            "balance": None if balance is None else str(balance),
+            "balance_is_expected": balance is not None and order.balance is None,
             "wallet_reference": order.wallet_reference,
             "operation": call.operation,
             "provider": call.provider,
