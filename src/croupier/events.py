@@ -141,7 +141,7 @@ class BreakOpened(Struct, frozen=True, gc=False, kw_only=True):
 
     break_id: BreakId
     kind: Annotated[str, Meta(description="What is wrong, such as `refused_credit` or `win_without_bet`.")]
-    subject: Annotated[str, Meta(description="Names the finding within its kind; it is opened once.")]
+    subject: Annotated[str, Meta(description="Names the finding within its kind; one break is open of it.")]
     owner: Annotated[
         str, Meta(description="The team that has to act, as the configuration's `[owners]` name it.")
     ]

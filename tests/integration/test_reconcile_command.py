@@ -10,64 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agreement_stage import AGO, OWNER, SECRET, AgreementStage, now, open_agreement_stage
-from click.testing import Result
+from agreement_commands import Site, open_command_site
+from agreement_stage import AGO, OWNER, SECRET, now
 from lane_desk import IDS, read_value
-from msgspec import Struct
-from typer.testing import CliRunner
 
-from croupier.cli.main import app
 from croupier.runtime.agreement_site import agreement_part
 from croupier.runtime.config import Config, load_config
 from croupier.telemetry.metrics import Metrics
 
-CONFIG = """
-environment = "test"
-
-[wallet]
-mode = "remote"
-url = "{url}"
-secret = "env:WALLET_KEY"
-owner = "{owner}"
-"""
-
-
-class Site(Struct, frozen=True):
-    """What was played, and how commands are run about it."""
-
-    stage: AgreementStage
-    config: Path
-
-    async def run(self, *arguments: str) -> Result:
-        """A command as somebody types it."""
-        return await asyncio.to_thread(
-            CliRunner().invoke,
-            app,
-            ["--config", str(self.config), *arguments],
-            env={"CROUPIER_DATABASE_URL": self.stage.url, "WALLET_KEY": SECRET},
-            catch_exceptions=False,
-        )
-
-    async def reconcile(self, *options: str) -> Result:
-        """A comparison of everything that was played, by the wallet's right time."""
-        await self.stage.service.control(reset=True, clock_skew_s=0)
-        starts = now() - AGO - timedelta(minutes=30)
-        return await self.run(*options, "reconcile", "wallet", "--from", starts.isoformat())
-
-    async def document(self, code: int) -> dict[str, Any]:
-        """The comparison's document."""
-        ended = await self.reconcile("--json")
-        assert ended.exit_code == code, ended.output
-        read: dict[str, Any] = json.loads(ended.stdout)
-        return read
-
 
 @pytest.fixture
 async def site(database_url: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with open_agreement_stage(database_url) as stage:
-        path = tmp_path / "croupier.toml"
-        path.write_text(CONFIG.format(url=stage.service.url, owner=OWNER))
-        yield Site(stage, path)
+    async with open_command_site(database_url, tmp_path) as opened:
+        yield opened
 
 
 async def test_agreement_is_told_by_asset_and_ends_well(site: Site) -> None:

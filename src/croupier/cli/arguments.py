@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from croupier.ids import EVENT, SESSION, MalformedId, parse_id
+from croupier.ids import BREAK, EVENT, SESSION, WALLET_CALL, MalformedId, parse_id
 
 LARGEST_INPUT_BYTES = 64 * 1024 * 1024
 
@@ -30,6 +30,22 @@ def parse_event_id(text: str) -> UUID:
     """An event's id; typer.BadParameter says what it looks like."""
     try:
         return parse_id(EVENT, text)
+    except MalformedId as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def parse_break_id(text: str) -> UUID:
+    """A break's id; typer.BadParameter says what it looks like."""
+    try:
+        return parse_id(BREAK, text)
+    except MalformedId as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def parse_wallet_call_id(text: str) -> UUID:
+    """A wallet call's id, which is its reference at the wallet; typer.BadParameter says what it looks like."""
+    try:
+        return parse_id(WALLET_CALL, text)
     except MalformedId as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -11,6 +11,7 @@ import typer
 import uvloop
 from msgspec import Struct, structs
 
+from croupier.cli import reconcile_resolve
 from croupier.cli.arguments import parse_instant
 from croupier.cli.output import EXIT_INVARIANT, CommandFailed, Output, output_of
 from croupier.cli.present import shown_age, shown_id, shown_money, shown_time
@@ -42,6 +43,7 @@ class Order(Struct, frozen=True):
 
 def register(app: typer.Typer) -> None:
     """Add the group to the command line."""
+    commands.command("resolve")(reconcile_resolve.resolve)
     app.add_typer(commands, name="reconcile")
 
 
@@ -58,7 +60,8 @@ def wallet(
 ) -> None:
     """Compare a period with the operator's wallet: their statement, our wallet calls, our ledger, what providers asked.
 
-    Every difference is opened as a break, once, unless --dry-run. Exit code 3 when there is a difference.
+    Every difference is opened as a break, once, unless --dry-run. One whose break was resolved is opened again. Exit
+    code 3 when there is a difference.
 
     Examples:
 
@@ -70,11 +73,13 @@ def wallet(
     order = Order(_read_window(starts, ends), limit, dry_run)
     config = settings_of(ctx).read_config()
     set_up_logs(log_format=config.telemetry.log_format, level="warning")
-    found = _compare(config, order, output)
+    found, reopened = _compare(config, order, output)
     if output.is_json:
-        output.document("reconcile.wallet", _render(found, order, config))
+        output.document("reconcile.wallet", _render(found, order, config) | {"breaks_reopened": reopened})
     else:
         _tell(output, found, order, config)
+        if reopened:
+            output.say(f"{reopened} of them had been resolved, and are open again", "bold red")
     if found.found:
         raise typer.Exit(EXIT_INVARIANT)
 
@@ -92,21 +97,21 @@ def _read_window(starts: str, ends: str | None) -> Window:
     return window
 
 
-def _compare(config: Config, order: Order, output: Output) -> Agreement:
-    """Compare hour by hour; the differences that are kept are those to be shown."""
+def _compare(config: Config, order: Order, output: Output) -> tuple[Agreement, int]:
+    """Compare hour by hour; the differences that are kept are those to be shown. Also how many breaks were reopened."""
 
-    async def run() -> Agreement:
-        total, hours = Agreement(), hours_of(order.window)
+    async def run() -> tuple[Agreement, int]:
+        total, hours, reopened = Agreement(), hours_of(order.window), 0
         async with open_agreement_site(config) as site:
             with output.progress("comparing", len(hours)) as advance:
                 for done, hour in enumerate(hours):
                     advance(done, shown_time(hour.starts_at))
                     async for found in compare_period(site, hour):
                         if not order.is_dry:
-                            await open_breaks(site, found.differences)
+                            reopened += await open_breaks(site, found.differences)
                         total.take_in(found)
                         total.differences += found.differences[: order.limit - len(total.differences)]
-        return total
+        return total, reopened
 
     try:
         return uvloop.run(run())
@@ -192,6 +197,8 @@ def breaks(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most breaks to show.")] = 100,
 ) -> None:
     """The breaks that nobody has resolved, oldest first: what about, how much, since when, and whose they are.
+
+    The first column is what `croupier reconcile resolve` takes.
 
     Examples:
 

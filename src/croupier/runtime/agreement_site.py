@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -12,17 +12,14 @@ from typing import Any, Final
 import asyncpg
 
 from croupier.ids import IdSource
-from croupier.moneypath.facts import Stamp
-from croupier.moneypath.lane import LaneSettings
-from croupier.moneypath.lanes import Lanes
 from croupier.operator.wallet.sender import RemoteWallet
 from croupier.runtime.agreement_work import AgreementParts, Submit, keep_agreement
 from croupier.runtime.breaker_work import build_breakers
-from croupier.runtime.config import Config, timeout_policy
-from croupier.runtime.database import connect_app, create_pool
+from croupier.runtime.command_lanes import build_command_lanes
+from croupier.runtime.config import Config
+from croupier.runtime.database import create_pool
 from croupier.runtime.open_database import open_connection, open_database_url
 from croupier.runtime.wallet import build_remote_wallet
-from croupier.runtime.wallet_work import wallet_terms
 from croupier.telemetry.metrics import Metrics
 
 APPLICATION: Final = "croupier-reconcile"
@@ -69,7 +66,7 @@ async def open_agreement_site(config: Config) -> AsyncIterator[AgreementParts]:
         pool = await create_pool(url, min_size=1, max_size=2, application_name=APPLICATION)
         wallet = _build_wallet(config, pool, ids, Metrics(config.environment))
         assert wallet is not None, "a remote wallet is configured"  # noqa: S101 (narrowing)
-        lanes = _lanes(config, url, ids)
+        lanes = build_command_lanes(config, url, ids, application=APPLICATION)
         lanes.start()
         try:
             yield _parts(config, pool, wallet, lanes.submit, ids)
@@ -97,21 +94,6 @@ def _parts(
         owner=config.wallet.owner,
         deadline=timedelta(seconds=config.wallet.deadline_s),
     )
-
-
-def _lanes(config: Config, url: str, ids: IdSource) -> Lanes:
-    limits, policy = config.limits, timeout_policy(config.timeouts)
-
-    def make_stamp() -> Stamp:
-        moment = now()
-        return Stamp(moment, ids, moment + timedelta(seconds=limits.bet_grace_s), policy)
-
-    settings = LaneSettings(batch=limits.batch, queue=limits.lane_queue)
-    return Lanes(1, _connector(url), make_stamp, settings, wallet=wallet_terms(config))
-
-
-def _connector(url: str) -> Callable[[], Coroutine[Any, Any, asyncpg.Connection]]:
-    return lambda: connect_app(url, lane=True, application_name=APPLICATION, wallet_mode="remote")
 
 
 def now() -> datetime:

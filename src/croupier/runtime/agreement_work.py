@@ -1,7 +1,8 @@
 """Agreement at work: every hour is compared with the operator's wallet, and every difference becomes somebody's.
 
 Any number of processes may do it, on any number of hosts; one at a time has a window. Whatever is found is opened as a
-break at once and once only, so that a window which is begun again finds its breaks open.
+break at once and once only, so that a window which is begun again finds its breaks open. What was resolved before it
+was found is opened again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from croupier.moneypath.commands import OPERATOR, Call, Report
 from croupier.moneypath.outcomes import Outcome
 from croupier.operator.wallet.replies import Movement
 from croupier.operator.wallet.sender import StatementUnreadable
+from croupier.runtime.breaks import Found, reopen_breaks
 from croupier.runtime.statements import load_statements
 from croupier.settlement.agreement import KINDS, SKEW, Agreement, Difference, Listed, Window, compare_window
 from croupier.settlement.agreement.sides import DatabaseSides
@@ -136,9 +138,9 @@ class _Taken:
 
     async def compare(self, window: Window) -> Agreement | None:
         """Open what is found and write down how it went; None when somebody else has taken the window."""
-        parts, total = self._parts, Agreement()
+        parts, total, reopened = self._parts, Agreement(), 0
         async for found in compare_period(parts, window):
-            await open_breaks(parts, found.differences)
+            reopened += await open_breaks(parts, found.differences)
             total.take_in(found)
             is_short = self.lease - parts.now() < LEASE / 2
             if is_short and not await self.hold_until(parts.now() + LEASE):
@@ -151,6 +153,7 @@ class _Taken:
             calls=total.calls,
             movements=total.movements,
             differences=total.found,
+            breaks_reopened=reopened,
         )
         return total
 
@@ -209,11 +212,31 @@ def _listed(one: Movement) -> Listed:
     )
 
 
-async def open_breaks(parts: AgreementParts, differences: Sequence[Difference]) -> None:
-    """Have a break opened for every difference, by the money path; one that is open already stays as it is."""
+async def open_breaks(parts: AgreementParts, differences: Sequence[Difference]) -> int:
+    """Have a break opened for every difference, by the money path; one that is open already stays as it is.
+
+    One that a person has resolved is opened again: the difference stands, or has come back. Returns how many were.
+    """
+    reopened = 0
     for place in range(0, len(differences), BREAK_BATCH):
-        batch = differences[place : place + BREAK_BATCH]
+        batch, found_at = differences[place : place + BREAK_BATCH], parts.now()
+        found = [_found(one) for one in batch]
+        reopened += await reopen_breaks(parts.pool, found, ids=parts.ids, found_at=found_at)
         await asyncio.gather(*(parts.submit(_report(one, parts)) for one in batch))
+    return reopened
+
+
+def _found(one: Difference) -> Found:
+    """A difference as `_report` opens it."""
+    return Found(
+        bucket=bucket_of(one.player_id),
+        provider=one.provider or OPERATOR,
+        kind=one.kind,
+        subject=one.subject,
+        asset=one.asset,
+        amount=str(one.amount),
+        explanation=one.explanation,
+    )
 
 
 def _report(found: Difference, parts: AgreementParts) -> Call:

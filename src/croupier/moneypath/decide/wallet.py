@@ -388,8 +388,8 @@ def _contradictions(call: Call, known: WalletCall, word: Word, stamp: Stamp) -> 
         return ()
     said = f"approved {word.amount}" if isinstance(word, Approved) else f"refused ({word.code})"
     explanation = (
-        f"the operator's wallet said {known.state} about {known.name} first, and {said} later: what it said first is "
-        "booked; look the reference up in the wallet"
+        f"the operator's wallet, or who settled it by hand, said {known.state} about {known.name} first, and {said} "
+        "later: what was said first is booked; look the reference up in the wallet"
     )
     return (
         finding(

@@ -115,7 +115,7 @@ class Settling:
                 last = waiting[-1]
                 for place, call in enumerate(waiting):
                     if not await self.settle_one(call):
-                        await self._release(waiting[place + 1 :])
+                        await self.release(waiting[place + 1 :])
                         return
                 waiting = await self._load_following(last)
         except AWAY as error:
@@ -128,14 +128,21 @@ class Settling:
         )
         return sorted(map(_read_claimed, rows), key=lambda call: call.id)
 
-    async def _release(self, calls: Sequence[WalletCall]) -> None:
+    async def release(self, calls: Sequence[WalletCall]) -> None:
+        """Give back what was taken and not settled, as it was before."""
         if calls:
             states = [call.state for call in calls]
             await self._parts.pool.execute(_SQL["release"].sql, self._parts.now(), *_keys(calls), states)
 
     async def settle_one(self, call: WalletCall) -> bool:
         """Ask what is to be asked, and have the answer decided; whether that settles it."""
-        word = await self._ask(call)
+        return await self.take_in(call, await self._ask(call))
+
+    async def take_in(self, call: WalletCall, word: Word) -> bool:
+        """Have a word about a call decided, whoever said it; whether that settles it.
+
+        Raises CroupierError when nothing was taken in.
+        """
         if call.booked != Booked.AFTER:
             await self._parts.desk.tell(call, word)
         else:
