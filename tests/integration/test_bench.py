@@ -6,6 +6,7 @@ Nothing here asserts a speed: that is what `croupier bench` is for.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from croupier.bench.remote_wallet import (
     RemoteWalletPlan,
     added_ms,
     bench_remote_wallet,
+    cost_ms,
     possible_per_second,
 )
 from croupier.bench.report import (
@@ -115,7 +117,7 @@ async def test_the_remote_wallet_bench_reports_every_design_at_every_latency(
     for run in printed["runs"]:
         assert run["p50_ms"] >= (20 if ", 20 ms, " in run["design"] else 1), run
     assert printed["ratio"]["added_bet_p50_ms_one_connection_at_20_ms"] > 0
-    assert len(printed["checks"]) == 2 * 2 + 3
+    assert len(printed["checks"]) == 1 + 2 * 2 + 3
 
 
 def test_what_is_possible_is_bounded_by_the_wallet_or_by_what_its_time_leaves_of_the_connections() -> None:
@@ -135,6 +137,14 @@ def test_added_latency_is_compared_within_a_turn_and_by_kind() -> None:
     direct = [turn(2_000, 1_000), turn(80_000, 79_000), turn(3_000, 2_000)]
     assert added_ms(ours, direct, "bet") == 4.0
     assert added_ms(ours, direct, "win") == 2.5
+
+
+def test_what_a_call_costs_is_its_share_of_a_turn_beside_the_wallets() -> None:
+    def turn(calls: int) -> Samples:
+        return Samples(calls=calls, errors=0, seconds=2.0, latencies_us=[1] * calls)
+
+    assert cost_ms([turn(1000), turn(500), turn(800)], [turn(4000), turn(4000), turn(2000)]) == 1.5
+    assert cost_ms([turn(0)], [turn(10)]) == math.inf
 
 
 async def test_the_inbox_bench_keeps_floods_and_drains(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -236,6 +237,20 @@ def added_ms(ours: Sequence[Samples], direct: Sequence[Samples], kind: str) -> f
     )
 
 
+def cost_ms(ours: Sequence[Samples], direct: Sequence[Samples]) -> float:
+    """What a bet or win costs beside the wallet where every connection is busy, in ms: our time for each less its own.
+
+    That is a turn's time over its calls, whatever bounds them; the close of every round is in it. The median over the
+    rounds, each compared within itself; infinite where nothing was answered.
+    """
+    pairs = zip(ours, direct, strict=True)
+    return round(median(_each_ms(mine) - _each_ms(other) for mine, other in pairs), 3)
+
+
+def _each_ms(turn: Samples) -> float:
+    return 1000 * turn.seconds / turn.calls if turn.calls else math.inf
+
+
 def possible_per_second(*, direct: float, connections: int, latency_ms: int) -> float:
     """How many bets and wins a second there can be: what the wallet does, or what the connections leave time for.
 
@@ -262,9 +277,11 @@ def _scale(plan: RemoteWalletPlan, turns: Turns, latency_ms: int, *, is_own: boo
 
 
 def _report(plan: RemoteWalletPlan, machine: dict[str, object], turns: Turns) -> Document:
-    slowest = max(plan.latencies_ms)
-    ratio: dict[str, float | None] = {}
-    checks: list[Check] = []
+    slowest, fastest = max(plan.latencies_ms), min(plan.latencies_ms)
+    cost = cost_ms(turns[fastest, SATURATED, OURS], turns[fastest, SATURATED, DIRECT])
+    ratio: dict[str, float | None] = {"cost_ms": cost}
+    name = f"cost of a call beside the wallet, {plan.connections} connections, ms"
+    checks: list[Check] = [check_at_most(name, cost, floor=ADDED_MS[0], goal=ADDED_MS[1])]
     for latency_ms in plan.latencies_ms:
         for load in LOADS:
             for kind in KINDS:
