@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Final, Protocol, TypeVar, assert_never
 
+import structlog
 from msgspec import Struct
 
 from croupier.errors import CroupierError
@@ -60,8 +61,11 @@ from croupier.wallet.port import (
     Word,
 )
 
+_log = structlog.get_logger("croupier.wallet")
+
 T = TypeVar("T")
 
+OUT_OF_TURN: Final = "out_of_turn"
 TOO_MANY_WAITING: Final = "too_many_waiting"
 NO_CONNECTION: Final = "no_connection_in_time"
 LOST: Final = "lost"
@@ -177,9 +181,15 @@ class RemoteWallet:
         return self._breakers.is_open(ENDPOINTS[operation]) or self._breakers.is_open(STATUS_ENDPOINT)
 
     async def move(self, order: WalletOrder, *, ends_at_s: float) -> Word:
-        """Ask for a movement. `NotApplied` is said only when no attempt can have reached the wallet's books."""
+        """Ask for a movement. `NotApplied` is said only when no attempt can have reached the wallet's books.
+
+        While another one of the player's is under way nothing is sent: a process that stood still for longer than its
+        lease may find its own call due again.
+        """
         whose = (order.player_id, order.asset)
-        assert whose not in self._moving, "one player's movements are asked in order"  # noqa: S101 (caller's bug)
+        if whose in self._moving:
+            _log.error("wallet_asked_out_of_turn", wallet_call=order.reference)
+            return Unknown(OUT_OF_TURN)
         self._moving.add(whose)
         try:
             return await self._move(order, ends_at_s)
