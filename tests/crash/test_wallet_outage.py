@@ -20,8 +20,9 @@ OUTAGE_S = float(os.environ.get("CROUPIER_OUTAGE_S", "20"))
 PLAYERS = 16
 BEFORE = 60
 AFTER = 60
-CAUGHT_UP_S = 60.0
-"""Within which everything that waited has arrived, whatever the outage took."""
+CAUGHT_UP_S = 150.0
+"""Within which everything that waited has arrived, whatever the outage took: 15 s until the wallet is asked again, as
+long until each call is, and 90 s for what waits behind a stake that never arrived, until no attempt can be fresh."""
 SETTLED_S = 120.0
 """Within which every bet that was unknown is found out."""
 STATES = "SELECT state, count(*) AS calls FROM wallet_call WHERE settled_at IS NULL GROUP BY state"

@@ -76,7 +76,8 @@ class WalletTerms(Struct, frozen=True, kw_only=True):
 
 
 FIRST_PAUSE: Final = timedelta(seconds=1)
-LONGEST_PAUSE: Final = timedelta(minutes=1)
+LONGEST_PAUSE: Final = timedelta(seconds=15)
+"""How long at most an unknown call rests: no longer than the breaker, which spares a wallet that is away."""
 LONGEST_WAIT: Final = timedelta(seconds=4)
 """How long at most that rests of which the wallet was not asked: the breaker spares it, and a player waits."""
 
