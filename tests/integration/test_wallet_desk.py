@@ -428,7 +428,9 @@ async def test_a_reference_that_another_process_is_asking_is_waited_for(
         async with open_wallet_stage(database_url, wallet=stage.wallet, clock=stage.clock) as other:
             hurried = structs.replace(guest.bet("b1", 250), answer_by_s=time.monotonic() + 0.2)
             error = await ask_in_vain(lambda: other.ask(hurried))
-            assert (error.kind, error.reason) == (WALLET_UNANSWERED, "behind")
+            # Told when it looks no more or, where the machine is busy, when its time is over.
+            assert error.kind is WALLET_UNANSWERED
+            assert error.reason in ("behind", "timeout")
             patient = structs.replace(guest.bet("b1", 250), answer_by_s=time.monotonic() + 10)
             waiting = asyncio.create_task(other.ask(patient))
             held.set()
