@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import aiohttp
 from crash_site import CrashSite, until
 
-from croupier.demo.platform import Platform
+from croupier.demo.platform import WAIT_S, Platform
 from croupier.ids import SESSION, render_id
 
 ASSET: Final = "EUR"
@@ -37,10 +37,14 @@ MISBEHAVIOUR: Final = {
 
 
 class CrashLoad:
-    """Players who play session after session until told to stop; an async context manager."""
+    """Players who play session after session until told to stop; an async context manager.
 
-    def __init__(self, site: CrashSite, *, players: int) -> None:
+    `patience_s` is how long a player waits for a game, and for the rounds that were ordered.
+    """
+
+    def __init__(self, site: CrashSite, *, players: int, patience_s: float = 120.0) -> None:
         self._site = site
+        self._patience_s = patience_s
         self._players = players
         self._is_over = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -48,8 +52,9 @@ class CrashLoad:
         self.reports: list[dict[str, Any]] = []
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120))
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._patience_s))
         self._platform = await self._site.platform().__aenter__()
+        self._platform.tries = round(self._patience_s / WAIT_S)
         return self
 
     async def __aexit__(

@@ -11,7 +11,7 @@ from typing import Any
 from crash_load import ASSET, DEPOSIT, CrashLoad
 from crash_site import CrashSite
 
-from croupier.demo.platform import WAIT_S, Platform
+from croupier.demo.platform import Platform
 from croupier.demo.wallet_service import WalletService, WalletStart, wallet_process
 from croupier.runtime.database import ensure_database
 from croupier.runtime.embedded import EmbeddedServer
@@ -21,13 +21,11 @@ from croupier_signing import random_token
 class WalletLoad(CrashLoad):
     """Players whose money is at the operator's own wallet."""
 
-    def __init__(self, site: CrashSite, wallet: WalletService, *, players: int) -> None:
-        super().__init__(site, players=players)
+    def __init__(
+        self, site: CrashSite, wallet: WalletService, *, players: int, patience_s: float = 120.0
+    ) -> None:
+        super().__init__(site, players=players, patience_s=patience_s)
         self._wallet = wallet
-
-    def wait_for_games(self, seconds: float) -> None:
-        """Let the players try to open a game for so long before they give up."""
-        self._platform.tries = round(seconds / WAIT_S)  # type: ignore[misc]
 
     async def _deposit(self, platform: Platform, player: str, which: str) -> None:
         await self._wallet.deposit(player, ASSET, DEPOSIT, f"{which}-{player}")

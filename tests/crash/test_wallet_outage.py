@@ -36,8 +36,8 @@ ARRIVED = (
 async def test_what_waited_for_the_wallet_arrives_in_order_when_it_returns(site: CrashSite) -> None:
     async with own_wallet(site) as wallet:
         await site.serve()
-        async with site.sandbox_process(), WalletLoad(site, wallet, players=PLAYERS) as load:
-            load.wait_for_games(OUTAGE_S + CAUGHT_UP_S)
+        load = WalletLoad(site, wallet, players=PLAYERS, patience_s=OUTAGE_S + CAUGHT_UP_S + SETTLED_S)
+        async with site.sandbox_process(), load:
             load.start()
             await progress(load, BEFORE, "load before the outage")
             connection = await site.connect()
