@@ -30,8 +30,9 @@ $(TOOLS)/bin/uv:
 demo: .venv/.ready ## play real signed rounds through a real database; ARGS="--once --players 50 --rounds 40 --json out.json"
 	@$(BIN)/croupier demo $(ARGS)
 
-test: .venv/.ready ## the whole test suite; DATABASE_URL=postgresql://… runs it on another server
-	DATABASE_URL=$(DATABASE_URL) $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile -m "not system" $(ARGS)
+test: .venv/.ready ## the test suite; DATABASE_URL=postgresql://… runs it on another server
+	DATABASE_URL=$(DATABASE_URL) $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile -m "not system" --ignore tests/crash --ignore tests/e2e $(ARGS)
+	@echo "left out: whole deployments that are killed, and the documentation's pages executed: make drill"
 	@echo "left out: tests that need a system package (a second PostgreSQL, Chromium): make test-system"
 
 test-system: .venv/.ready ## what needs packages of the operating system: another PostgreSQL, a real browser
@@ -55,8 +56,8 @@ bench: .venv/.ready ## load tests with their comparison designs in the same run
 	$(BIN)/croupier bench ledger $(ARGS)
 	$(BIN)/croupier bench callbacks $(ARGS)
 
-drill: .venv/.ready ## kill workers and the database under load and judge the books afterwards
-	$(BIN)/pytest tests/crash -n 0 $(ARGS)
+drill: .venv/.ready ## whole deployments: kill workers, databases and wallets under load; execute the documentation's pages
+	$(BIN)/pytest tests/crash tests/e2e -n $(TEST_PROCESSES) --dist loadfile -m "not system" $(ARGS)
 
 docs: .venv/.ready ## write the generated reference pages again
 	$(BIN)/python -m croupier.cli.reference
