@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from prometheus_client import CollectorRegistry
 from rogue_wallet import (
     KEY,
     Asked,
@@ -31,11 +33,14 @@ from croupier.ids import IdSource
 from croupier.operator.wallet.client import WalletClient, WalletSettings
 from croupier.operator.wallet.endpoints import ENDPOINTS, STATUS_ENDPOINT
 from croupier.operator.wallet.sender import RemoteWallet
-from croupier.providers.breakers.desk import Breakers
+from croupier.providers.breakers.desk import Breakers, Ended
 from croupier.providers.breakers.machine import BreakerSettings, BreakerState, Counts
 from croupier.providers.breakers.store import Endpoint, load_breakers
 from croupier.providers.retries import RetrySettings
+from croupier.runtime.breaker_work import build_breakers
+from croupier.runtime.config import load_config
 from croupier.runtime.database import create_pool
+from croupier.telemetry.outbound_metrics import OutboundMetrics
 from croupier.wallet.port import Approved, Balance, NotApplied, Operation, Unknown
 from unit.wallet_orders import DEBIT, error, order, refused
 
@@ -280,3 +285,27 @@ async def test_there_is_no_wallet_to_hold_back_where_it_is_built_in(
     said = await run("open", "operator", "--operation", "wallet_debit", "--reason", "x")
     assert said.exit_code == 1
     assert "no provider account is called 'operator'" in said.output
+
+
+async def test_however_long_it_is_away_it_is_tried_every_quarter_of_a_minute(
+    database_url: str, tmp_path: Path
+) -> None:
+    """As it is configured by default; a provider that stays away is tried ever less often."""
+    (tmp_path / "croupier.toml").write_text("")
+    config, moment = load_config(tmp_path / "croupier.toml", {}), [T0]
+    metrics = OutboundMetrics("test", CollectorRegistry())
+    pool = await create_pool(database_url, min_size=1, max_size=2)
+    breakers = build_breakers(config, pool, IdSource(), lambda: moment[0], metrics)
+    launches = Endpoint("studio", "launch")
+    tries: Counter[Endpoint] = Counter()
+    try:
+        for _ in range(40):
+            for endpoint in (DEBITS, launches):
+                while not breakers.is_open(endpoint):
+                    tries[endpoint] += 1
+                    await breakers.end(await breakers.begin(endpoint), Ended.FAILED)
+                    await breakers.look()
+            moment[0] += timedelta(seconds=15)
+    finally:
+        await pool.close()
+    assert tries == {DEBITS: 10 + 39, launches: 10 + 5}
