@@ -187,18 +187,21 @@ async def test_a_later_bet_waits_for_earlier_money_and_a_credit_lines_up(databas
     await require_sound_books(database_url)
 
 
-async def test_after_a_long_outage_what_is_unknown_is_asked_within_seconds(database_url: str) -> None:
-    """While the breaker spares the wallet nobody is asked, so the pauses need not grow for the wallet's sake."""
+@pytest.mark.parametrize(("reason", "rests_s"), [(BREAKER_OPEN, 4), ("timeout", 15)])
+async def test_after_a_long_outage_what_is_unknown_is_asked_within_seconds(
+    database_url: str, reason: str, rests_s: int
+) -> None:
+    """Pauses stop growing; least of all may they where the breaker spares the wallet and nobody is asked."""
     async with open_wallet_stage(database_url) as stage:
         guest = await stage.guest()
         stage.wallet.troubles.append(Trouble(is_applied=True, word=Unknown("reset")))
         await ask_in_vain(lambda: stage.ask(guest.bet("b1", 250)))
-        stage.wallet.status_troubles.extend(Unknown(BREAKER_OPEN) for _ in range(20))
+        stage.wallet.status_troubles.extend(Unknown(reason) for _ in range(20))
         for _ in range(20):
-            stage.clock.pass_by(seconds=4)
+            stage.clock.pass_by(seconds=rests_s)
             await stage.settle()
         assert len(stage.wallet.status_asked) == 20
-        stage.clock.pass_by(seconds=4)
+        stage.clock.pass_by(seconds=rests_s)
         await stage.settle()
         assert await stage.states() == {"b1": "approved"}
     await require_sound_books(database_url)

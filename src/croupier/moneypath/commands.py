@@ -398,3 +398,22 @@ class Call(Struct, frozen=True, gc=False, kw_only=True):
     is_wallet_away: bool = False
     is_late: bool = False
     answer_by_s: float | None = None
+
+
+def nonce_alone(call: Call) -> Call | None:
+    """The call that spends the nonce of one which goes no further, so that it cannot be replayed; None without a nonce.
+
+    It goes by the nonce's own name: the player's may be what could not be written.
+    """
+    nonce = call.nonce
+    if nonce is None:
+        return None
+    return Call(
+        provider=call.provider,
+        player_id=nonce.nonce,
+        bucket=nonce.bucket,
+        request_id=call.request_id,
+        correlation_id=call.correlation_id,
+        nonce=nonce,
+        actions=(SpendNonce(player_id=nonce.nonce),),
+    )

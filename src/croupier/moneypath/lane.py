@@ -18,7 +18,7 @@ import structlog
 from msgspec import Struct
 
 from croupier.errors import INTERNAL, OVERLOADED, UNAVAILABLE, CroupierError
-from croupier.moneypath.commands import Call, SpendNonce
+from croupier.moneypath.commands import Call, SpendNonce, nonce_alone
 from croupier.moneypath.decide import Answer, Ask
 from croupier.moneypath.facts import Stamp
 from croupier.moneypath.faults import UNREACHABLE, Fault, classify
@@ -264,23 +264,15 @@ class Lane:
         else:
             detail = "other work on this player took too long; repeat the same reference"
             item.answer(CroupierError(UNAVAILABLE, detail, retry_after_s=1))
-        if item.call.nonce is not None and not isinstance(item.call.actions[0], SpendNonce):
-            await self._spend_nonce(item.call)
+        if not isinstance(item.call.actions[0], SpendNonce):
+            self._spend_nonce(item.call)
         return fault.name.lower()
 
-    async def _spend_nonce(self, call: Call) -> None:
-        """Queue the nonce alone, under its own name: whatever could not be written may be the player's id."""
-        nonce = call.nonce
-        assert nonce is not None, "there is a nonce to spend"  # noqa: S101 (narrowing)
-        alone = Call(
-            provider=call.provider,
-            player_id=nonce.nonce,
-            bucket=nonce.bucket,
-            request_id=call.request_id,
-            correlation_id=call.correlation_id,
-            nonce=nonce,
-            actions=(SpendNonce(player_id=nonce.nonce),),
-        )
+    def _spend_nonce(self, call: Call) -> None:
+        """Queue the nonce alone, if there is one; nobody waits for it."""
+        alone = nonce_alone(call)
+        if alone is None:
+            return
         future: asyncio.Future[tuple[Outcome, ...] | Ask] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(_Item(alone, future))

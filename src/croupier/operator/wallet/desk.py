@@ -24,9 +24,9 @@ from croupier.moneypath.commands import (
     OpenSession,
     ReadBalance,
     Rollback,
-    SpendNonce,
     TellWallet,
     Win,
+    nonce_alone,
 )
 from croupier.moneypath.decide import BEHIND, Ask, Sending
 from croupier.moneypath.outcomes import Outcome
@@ -273,19 +273,9 @@ class WalletDesk:
 
     async def _spend_nonce(self, call: Call) -> None:
         """A request that goes no further spends its nonce all the same, so that it cannot be replayed."""
-        nonce = call.nonce
-        if nonce is None:
-            return
-        alone = Call(
-            provider=call.provider,
-            player_id=nonce.nonce,
-            bucket=nonce.bucket,
-            request_id=call.request_id,
-            correlation_id=call.correlation_id,
-            nonce=nonce,
-            actions=(SpendNonce(player_id=nonce.nonce),),
-        )
-        await self._decide(alone)
+        alone = nonce_alone(call)
+        if alone is not None:
+            await self._decide(alone)
 
     async def _pass_by(self, call: Call, ends_at_s: float) -> tuple[Outcome, ...]:
         """A call that moves nothing. A session begins only where the wallet says what the player has."""
